@@ -14,10 +14,11 @@ import msgspec
 from rowbox.mailbox.account.deeds import AccountDeed
 from rowbox.mailbox.group import GroupSettings
 from rowbox.mailbox.groups.requests import Deed, GroupAnswer, GroupRequest, GroupView
-from rowbox.mailbox.message import Message
+from rowbox.mailbox.message import Change, Message
 from rowbox.mailbox.pages.page_cut import PAGE_BYTES
 from rowbox.mailbox.people.profile import Profile
 from rowbox.mailbox.push.target import PushTarget
+from rowbox.mailbox.reactions import Reaction
 from rowbox.mailbox.receipts import MemberReceipt
 from rowbox.mailbox.revocation import Bearer
 
@@ -566,6 +567,43 @@ class BlocksShown(msgspec.Struct, frozen=True, array_like=True):
     quota: Quota | None = None
 
 
+class FetchHidden(msgspec.Struct, frozen=True, array_like=True):
+    """What is kept hidden of those whom the user has ever blocked: `most` messages behind a place, of about `max_bytes`
+    of text. For administrators: `bearer` is who looks; None: an operator.
+    """
+
+    user_id: str
+    most: int
+    max_bytes: int
+    behind: tuple[bytes, bytes] | None = None
+    """A conversation and a message of it, b"" for none, as a HiddenPage names them; None: from the beginning."""
+    bearer: Bearer | None = None
+
+
+class HiddenShown(msgspec.Struct, frozen=True, array_like=True):
+    """What was kept of a hidden message with the version `hidden_us`: its text then, and what had been done to it."""
+
+    message_id: bytes
+    conversation_id: bytes
+    sender_id: str
+    content: str
+    hidden_us: int
+    change: Change | None = None
+    reactions: tuple[Reaction, ...] = ()
+
+
+class HiddenPage(msgspec.Struct, frozen=True, array_like=True):
+    """The answer to a FetchHidden, by conversation, in each the newest message first, of each what was kept first.
+
+    `next` is where the next page begins; None: there is no more. A page may hold fewer messages than it may, also none,
+    and still have a `next`.
+    """
+
+    messages: tuple[HiddenShown, ...]
+    next: tuple[bytes, bytes] | None = None
+    quota: Quota | None = None
+
+
 class SignOutResult(msgspec.Struct, frozen=True, array_like=True):
     """The devices that were signed in until a SignOut. It may have been an earlier try that signed them out."""
 
@@ -702,6 +740,13 @@ class MailboxPort(Protocol):
 
     async def fetch_blocks(self, request: FetchBlocks) -> BlocksShown:
         """Whom a user blocks. RateLimited; PeerTooOld where the owner does not know this call yet."""
+        ...
+
+    async def fetch_hidden(self, request: FetchHidden) -> HiddenPage:
+        """What is hidden from a user, for whoever may see it: that, the caller knows. Each look is logged.
+
+        RateLimited; PeerTooOld where the owner does not know this call yet.
+        """
         ...
 
     async def fetch_users(self, request: FetchUsers) -> UsersShown:

@@ -25,6 +25,7 @@ from rowbox.client.calls.answers import (
     Found,
     Group,
     GroupSettings,
+    HiddenPage,
     LastSeen,
     Message,
     MessagePage,
@@ -577,6 +578,21 @@ class Client:
         """Whom the user blocks: the first page, or the one behind the user `after`."""
         query: dict[str, str | int | None] = {"after": after, "pageSize": page_size}
         return await self._retried(lambda: self._transport.get("fetchBlocks", query, BlocksPage), patience_s)
+
+    async def fetch_hidden(
+        self,
+        user_id: str,
+        *,
+        cursor: str | None = None,
+        page_size: int | None = None,
+        patience_s: float | None = None,
+    ) -> HiddenPage:
+        """What is hidden from a user of those whom he blocks: with an administrator's token.
+
+        The server's log has each look.
+        """
+        query: dict[str, str | int | None] = {"userId": user_id, "cursor": cursor, "pageSize": page_size}
+        return await self._retried(lambda: self._transport.get("fetchHidden", query, HiddenPage), patience_s)
 
     async def fetch_changes(
         self,

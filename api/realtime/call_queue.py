@@ -32,6 +32,7 @@ _READS: Final[Mapping[str, int]] = {
     "fetchGroup": MEMBERS_BYTES,
     "fetchUsers": USERS_BYTES,
     "fetchBlocks": USERS_BYTES,
+    "fetchHidden": SOCKET_PAGE_BYTES,
 }
 """What the calls that answer much may answer."""
 

@@ -3,7 +3,8 @@ They know nothing of HTTP.
 
 editMessage, unsendMessage, react, markRead and what changes conversations, groups, devices, profiles or blocks count
 against the send limit, because they write; sendStatus, fetchGroup, fetchDevices, fetchUser, fetchUsers, fetchBlocks,
-fetchPresence, heartbeat and connect against the fetch limit, because they do not. search has a limit of its own.
+fetchHidden, fetchPresence, heartbeat and connect against the fetch limit, because they do not. search has a limit of
+its own.
 """
 
 from collections.abc import Awaitable, Callable
@@ -46,6 +47,7 @@ from rowbox.api.v1.responses import (
     encode_send,
 )
 from rowbox.api.v1.users.blocks import BlockRequests, encode_block, encode_blocks
+from rowbox.api.v1.users.hidden import encode_hidden, parse_fetch_hidden
 from rowbox.api.v1.users.requests import UserRequests
 from rowbox.api.v1.users.types import encode_account, encode_user, encode_users
 from rowbox.cacheserver.ephemeral.port import PresencePort
@@ -139,6 +141,7 @@ class Handlers:
             Operation("block", "POST", "/v1/block", "send", self._blocking(self._blocks.block)),
             Operation("unblock", "POST", "/v1/unblock", "send", self._blocking(self._blocks.unblock)),
             Operation("fetchBlocks", "GET", "/v1/fetchBlocks", "fetch", self.fetch_blocks),
+            Operation("fetchHidden", "GET", "/v1/fetchHidden", "fetch", self.fetch_hidden),
         ]
 
     async def send_message(self, call: Call) -> CallResult:
@@ -294,6 +297,11 @@ class Handlers:
     async def fetch_blocks(self, call: Call) -> CallResult:
         shown = await self._port.fetch_blocks(self._blocks.fetch(call.query, call.claims))
         return CallResult(200, encode_blocks(shown), shown.quota)
+
+    async def fetch_hidden(self, call: Call) -> CallResult:
+        request = parse_fetch_hidden(call.query, call.claims, call.page_bytes, self._read_user_id)
+        page = await self._port.fetch_hidden(request)
+        return CallResult(200, encode_hidden(request.user_id, page), page.quota)
 
     def _blocking(self, parse: Callable[[bytes, Claims], ChangeAccount]) -> Callable[[Call], Awaitable[CallResult]]:
         """The handler of a call that blocks somebody or ends that, as `parse` reads it."""

@@ -48,6 +48,7 @@ from rowbox.cacheserver.port import (
     FetchConversations,
     FetchDevices,
     FetchGroup,
+    FetchHidden,
     FetchMessages,
     FetchReceipts,
     FetchUsers,
@@ -56,6 +57,7 @@ from rowbox.cacheserver.port import (
     Found,
     GroupResult,
     GroupShown,
+    HiddenPage,
     Locate,
     Located,
     MarkRead,
@@ -297,6 +299,10 @@ class Node:
     async def fetch_blocks(self, request: FetchBlocks) -> BlocksShown:
         """See MailboxPort."""
         return await self._at_work(request.user_id).fetch_blocks(request)
+
+    async def fetch_hidden(self, request: FetchHidden) -> HiddenPage:
+        """See MailboxPort."""
+        return await self._at_work(request.user_id).fetch_hidden(request)
 
     async def fetch_users(self, request: FetchUsers) -> UsersShown:
         """See MailboxPort."""

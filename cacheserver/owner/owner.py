@@ -96,6 +96,7 @@ from rowbox.cacheserver.port import (
     FetchConversations,
     FetchDevices,
     FetchGroup,
+    FetchHidden,
     FetchMessages,
     FetchReceipts,
     FetchUsers,
@@ -104,6 +105,7 @@ from rowbox.cacheserver.port import (
     Found,
     GroupResult,
     GroupShown,
+    HiddenPage,
     Locate,
     Located,
     MarkRead,
@@ -368,7 +370,7 @@ class Owner:
             patience_s=settings.commit.timeout_ms / 1000,
         )
         self.presence_rules = PresenceRules(self.table, self.revocations, self._limits, self._shows_presence)
-        self.blocks = BlockCalls(self.table, self.revocations, self._limits)
+        self.blocks = BlockCalls(self.table, self._reader, self.revocations, self._limits, time.seen_us)
         self._only_known = settings.users.policy == "known"
         self.first_messages = FirstMessages(self.table, self.profiles)
         self.front_door = FrontDoor(
@@ -900,6 +902,10 @@ class Owner:
     def fetch_blocks(self, request: FetchBlocks) -> Coroutine[Any, Any, BlocksShown]:
         """See MailboxPort."""
         return self.blocks.fetch(request)
+
+    def fetch_hidden(self, request: FetchHidden) -> Coroutine[Any, Any, HiddenPage]:
+        """See MailboxPort."""
+        return self.blocks.fetch_hidden(request)
 
     def fetch_users(self, request: FetchUsers) -> Coroutine[Any, Any, UsersShown]:
         """See MailboxPort."""

@@ -28,6 +28,7 @@ from rowbox.cacheserver.port import (
     FetchConversations,
     FetchDevices,
     FetchGroup,
+    FetchHidden,
     FetchMessages,
     FetchReceipts,
     FetchUsers,
@@ -36,6 +37,7 @@ from rowbox.cacheserver.port import (
     Found,
     GroupResult,
     GroupShown,
+    HiddenPage,
     Locate,
     Located,
     MailboxPort,
@@ -179,6 +181,7 @@ def _add_writes(handlers: Handlers, port: MailboxPort, check: CheckRoute) -> Non
 def _add_reads(handlers: Handlers, port: MailboxPort, check: CheckRoute) -> None:
     handlers.add(calls.FETCH_GROUP, _checked(check, port.fetch_group))
     handlers.add(calls.FETCH_BLOCKS, _checked(check, port.fetch_blocks))
+    handlers.add(calls.FETCH_HIDDEN, _checked(check, port.fetch_hidden))
     handlers.add(calls.FETCH_USERS, _checked(check, port.fetch_users))
     handlers.add(calls.PRESENCE_TERMS, _checked(check, port.presence_terms))
     handlers.add(calls.CONVERSATIONS, _checked(check, port.fetch_conversations))
@@ -338,6 +341,10 @@ class RemoteMailboxes:
     async def fetch_blocks(self, request: FetchBlocks, *, timeout_s: float | None = None) -> BlocksShown:
         """See MailboxPort."""
         return await self._of_newer(self._call(calls.FETCH_BLOCKS, request, timeout_s))
+
+    async def fetch_hidden(self, request: FetchHidden, *, timeout_s: float | None = None) -> HiddenPage:
+        """See MailboxPort."""
+        return await self._of_newer(self._call(calls.FETCH_HIDDEN, request, timeout_s))
 
     async def fetch_users(self, request: FetchUsers, *, timeout_s: float | None = None) -> UsersShown:
         """See MailboxPort."""

@@ -29,6 +29,7 @@ from rowbox.cacheserver.port import (
     FetchConversations,
     FetchDevices,
     FetchGroup,
+    FetchHidden,
     FetchMessages,
     FetchReceipts,
     FetchUsers,
@@ -37,6 +38,7 @@ from rowbox.cacheserver.port import (
     Found,
     GroupResult,
     GroupShown,
+    HiddenPage,
     Locate,
     Located,
     MarkRead,
@@ -207,6 +209,10 @@ class InTurn:
     async def fetch_blocks(self, request: FetchBlocks) -> BlocksShown:
         """See MailboxPort."""
         return await self._target.fetch_blocks(request)
+
+    async def fetch_hidden(self, request: FetchHidden) -> HiddenPage:
+        """See MailboxPort."""
+        return await self._target.fetch_hidden(request)
 
     async def fetch_users(self, request: FetchUsers) -> UsersShown:
         """See MailboxPort."""

@@ -44,6 +44,7 @@ from rowbox.cacheserver.port import (
     FetchConversations,
     FetchDevices,
     FetchGroup,
+    FetchHidden,
     FetchMessages,
     FetchReceipts,
     FetchUsers,
@@ -52,6 +53,7 @@ from rowbox.cacheserver.port import (
     Found,
     GroupResult,
     GroupShown,
+    HiddenPage,
     Locate,
     Located,
     MarkRead,
@@ -352,6 +354,13 @@ class Router:
         if bearer is not None and bearer.user_id != request.user_id:
             await self.judges.judge(bearer)
         return await self._read(request.user_id, lambda target: target.fetch_blocks(request))
+
+    async def fetch_hidden(self, request: FetchHidden) -> HiddenPage:
+        """See MailboxPort."""
+        bearer = request.bearer
+        if bearer is not None and bearer.user_id != request.user_id:
+            await self.judges.judge(bearer)
+        return await self._read(request.user_id, lambda target: target.fetch_hidden(request))
 
     async def fetch_users(self, request: FetchUsers) -> UsersShown:
         """See MailboxPort."""

@@ -147,21 +147,7 @@ class RowReader:
 
     async def _newest(self, view: View, need: NewestNeed) -> list[MessageCell]:
         """The newest messages of a conversation, the newest first."""
-        start, stop = keys.message_range(need.conversation_id, None, need.below)
-        by_id: dict[bytes, list[MessageCell]] = {}
-        read_bytes = 0
-        following: bytes | None = start
-        while following is not None and len(by_id) <= need.most and read_bytes <= need.most_bytes:
-            part = await self._store.get_part(
-                view.row, Family.MESSAGES, following, stop, limit=READ_COLUMNS, limit_bytes=PART_BYTES
-            )
-            for cell in (codec.decode(Family.MESSAGES, *column) for column in part.columns):
-                assert isinstance(cell, MessageCell)
-                by_id.setdefault(cell.message_id, []).append(cell)
-                read_bytes += len(cell.content.encode())
-            following = part.next
-        if following is not None:
-            by_id.popitem()  # there may be more cells of it
+        by_id, _ = await self._from_newest(view, need.conversation_id, need.below, need.most, need.most_bytes)
         found, left_bytes = list[MessageCell](), need.most_bytes
         for newest in filter(None, (current(view, cells) for cells in by_id.values())):
             left_bytes -= len(newest.content.encode())
@@ -169,6 +155,47 @@ class RowReader:
                 break
             found.append(newest)
         return found
+
+    async def hidden(
+        self, view: View, conversation_id: bytes, below: bytes | None, most: int, most_bytes: int
+    ) -> tuple[dict[bytes, list[MessageCell]], bool]:
+        """All cells that count of the newest messages under the hidden id of a conversation, the newest message first;
+        and whether these are all messages.
+
+        Those with messageIds before `below` (None: of all), `most` at most, and no more once that are `most_bytes`.
+        """
+        hidden_id = hidden_conversation_id(conversation_id)
+        by_id, is_all = await self._from_newest(view, hidden_id, below, most, most_bytes)
+        first = list(by_id.items())[:most]
+        counted = {
+            one: [cell for cell in cells if view.holds(cell.epoch, cell.version, cell.came)] for one, cells in first
+        }
+        return counted, is_all and len(first) == len(by_id)
+
+    async def _from_newest(
+        self, view: View, conversation_id: bytes, below: bytes | None, most: int, most_bytes: int
+    ) -> tuple[dict[bytes, list[MessageCell]], bool]:
+        """All cells of the newest messages of a conversation, the newest first; and whether these are all messages.
+
+        At least one message, and no more to be read once there are more than `most`, or than `most_bytes` of text.
+        """
+        start, stop = keys.message_range(conversation_id, None, below)
+        by_id: dict[bytes, list[MessageCell]] = {}
+        read_bytes = 0
+        following: bytes | None = start
+        while following is not None and (len(by_id) <= 1 or (len(by_id) <= most and read_bytes <= most_bytes)):
+            part = await self._store.get_part(
+                view.row, Family.MESSAGES, following, stop, limit=READ_COLUMNS, limit_bytes=PART_BYTES
+            )
+            view.note(part.columns)
+            for cell in (codec.decode(Family.MESSAGES, *column) for column in part.columns):
+                assert isinstance(cell, MessageCell)
+                by_id.setdefault(cell.message_id, []).append(cell)
+                read_bytes += len(cell.content.encode())
+            following = part.next
+        if following is not None:
+            by_id.popitem()  # there may be more cells of it
+        return by_id, following is None
 
     async def _message_of(self, user_id: str, need: MessageNeed) -> MessageCell | None:
         """The same of another user's row, in a store in which no write is late: what stands there counts."""

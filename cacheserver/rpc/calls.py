@@ -27,6 +27,7 @@ from rowbox.cacheserver.port import (
     FetchConversations,
     FetchDevices,
     FetchGroup,
+    FetchHidden,
     FetchMessages,
     FetchReceipts,
     FetchUsers,
@@ -34,6 +35,7 @@ from rowbox.cacheserver.port import (
     Found,
     GroupResult,
     GroupShown,
+    HiddenPage,
     Locate,
     Located,
     Lost,
@@ -225,6 +227,7 @@ CHANGE_MESSAGE = CallSpec("change_message", ChangeMessage, ChangeResult, Lane.RE
 REACT = CallSpec("react", React, ChangeResult, Lane.REQUESTS, writes=True)
 CHANGE_ACCOUNT = CallSpec("change_account", ChangeAccount, AccountResult, Lane.REQUESTS, writes=True)
 FETCH_BLOCKS = CallSpec("fetch_blocks", FetchBlocks, BlocksShown, Lane.REQUESTS, writes=False)
+FETCH_HIDDEN = CallSpec("fetch_hidden", FetchHidden, HiddenPage, Lane.REQUESTS, writes=False)
 FETCH_USERS = CallSpec("fetch_users", FetchUsers, UsersShown, Lane.REQUESTS, writes=False)
 CHANGE_GROUP = CallSpec("change_group", ChangeGroup, GroupResult, Lane.REQUESTS, writes=True)
 FETCH_GROUP = CallSpec("fetch_group", FetchGroup, GroupShown, Lane.REQUESTS, writes=False)

@@ -330,6 +330,31 @@ class BlocksPage(Struct, rename="camel", kw_only=True, frozen=True):
     has_more: bool
 
 
+class HiddenMessage(Struct, rename="camel", kw_only=True, frozen=True):
+    """What was kept at one time of a message that is hidden: of one message there are several, where something was done
+    to it.
+    """
+
+    message_id: str
+    conversation_id: str
+    sender_id: str
+    """Who sent the message."""
+    message_content: str
+    sent_timestamp: int
+    hidden_timestamp: int
+    """When it came into the mailbox."""
+    edited_timestamp: int | None = None
+    unsent: bool = False
+    reactions: tuple[Reaction, ...] = ()
+
+
+class HiddenPage(Struct, rename="camel", kw_only=True, frozen=True):
+    """Some of what is hidden from a user. `next_cursor` is None on the last page."""
+
+    messages: tuple[HiddenMessage, ...]
+    next_cursor: str | None
+
+
 class FetchedUsers(Struct, rename="camel", kw_only=True, frozen=True):
     """Those who are known of the users who were asked for, in that order."""
 

@@ -19,6 +19,8 @@ has the text.
 Of a reaction to what is shown the text is not kept a second time: it may be the user's own, who takes it back.
 """
 
+from collections.abc import Sequence
+
 import msgspec
 
 from rowbox.mailbox.aggregate.mailbox import Mailbox
@@ -85,6 +87,21 @@ def take_change(plan: Plan, message: Message, held: MessageCell | None, hidden: 
     """
     block = block_of(plan, message.sender_id)
     return plan.take_change(message, held) if block is None else _take_change(plan, message, block, held, hidden)
+
+
+def kept_of(cells: Sequence[MessageCell]) -> list[MessageCell]:
+    """What is kept of one hidden message, of all its cells that count, the one that was kept first coming first.
+
+    Cells that another one has superseded are left out: the store may have them for a while.
+    """
+    in_order = sorted(cells, key=lambda cell: cell.version)
+    return [cell for place, cell in enumerate(in_order) if not _is_superseded(cell, in_order[place + 1 :])]
+
+
+def _is_superseded(cell: MessageCell, later: Sequence[MessageCell]) -> bool:
+    """By the next reaction, of which the cell has all else too; or, where it is an edit of what came, by the next."""
+    is_edit = cell.change is not None and not cell.is_unsent and cell.version > cell.came
+    return any(one.change == cell.change or (is_edit and one.change is not None and not one.is_unsent) for one in later)
 
 
 def _held(

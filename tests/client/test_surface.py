@@ -64,6 +64,8 @@ def test_they_have_the_same_calls() -> None:
         ("ChangedBlock", python.ChangedBlock),
         ("BlockedUser", python.BlockedUser),
         ("BlocksPage", python.BlocksPage),
+        ("HiddenMessage", python.HiddenMessage),
+        ("HiddenPage", python.HiddenPage),
         ("User", python.User),
         ("FetchedUsers", python.FetchedUsers),
         ("Presence", python.Presence),

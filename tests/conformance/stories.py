@@ -517,6 +517,11 @@ async def blocks_hide(caller: Caller) -> None:
     await caller.get("alice", "fetchBlocks", after=caller.user("mallory"))
     await caller.send("mallory", "alice", "hello again", "3")
     await caller.get("alice", "fetchMessages")
+    await caller.get("alice", "fetchHidden", userId=caller.user("alice"))
+    for params in ({"pageSize": "1"}, {"pageSize": "9"}, {"cursor": "none"}):
+        asked = {"userId": caller.user("alice"), **params}
+        words = f"an admin: fetchHidden of alice {json.dumps(params)}"
+        await caller.request(words, "GET", "/v1/fetchHidden", "root", params=asked, is_admin=True)
 
 
 async def users_are_known(caller: Caller) -> None:

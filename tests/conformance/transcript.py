@@ -32,6 +32,7 @@ _PLAIN: Final = {
     "createdTimestamp": "a time",
     "sinceTimestamp": "a time",
     "deletedUpTo": "a time",
+    "hiddenTimestamp": "a time",
     "lastSeenTimestamp": "a time",
     "version": "a version",
     "groupVersion": "a version",

@@ -19,6 +19,7 @@ from rowbox.cacheserver.port import (
     FetchConversations,
     FetchDevices,
     FetchGroup,
+    FetchHidden,
     FetchMessages,
     FetchReceipts,
     FetchUsers,
@@ -27,6 +28,7 @@ from rowbox.cacheserver.port import (
     Found,
     GroupResult,
     GroupShown,
+    HiddenPage,
     Locate,
     Located,
     MarkRead,
@@ -97,6 +99,7 @@ class ScriptedPort:
         self.profiles: dict[str, Profile] = {"alice": PROFILE}
         self.sees: dict[str, bool | None] = {"bob": True}
         self.hidden: set[str] = set()
+        self.hidden_page = HiddenPage(())
         self.devices_left = 1
         self.page = EMPTY_PAGE
         self.changes = NO_CHANGES
@@ -148,6 +151,10 @@ class ScriptedPort:
     async def fetch_blocks(self, request: FetchBlocks) -> BlocksShown:
         self._called(request)
         return self.blocks
+
+    async def fetch_hidden(self, request: FetchHidden) -> HiddenPage:
+        self._called(request)
+        return self.hidden_page
 
     async def fetch_users(self, request: FetchUsers) -> UsersShown:
         self._called(request)

@@ -31,6 +31,7 @@ from rowbox.cacheserver.port import (
     FetchConversations,
     FetchDevices,
     FetchGroup,
+    FetchHidden,
     FetchMessages,
     FetchReceipts,
     FetchUsers,
@@ -39,6 +40,7 @@ from rowbox.cacheserver.port import (
     Found,
     GroupResult,
     GroupShown,
+    HiddenPage,
     Locate,
     Located,
     Lost,
@@ -260,6 +262,9 @@ class ModelOwner:
         raise NotImplementedError
 
     async def fetch_blocks(self, request: FetchBlocks) -> BlocksShown:
+        raise NotImplementedError
+
+    async def fetch_hidden(self, request: FetchHidden) -> HiddenPage:
         raise NotImplementedError
 
     async def fetch_users(self, request: FetchUsers) -> UsersShown:
@@ -505,6 +510,9 @@ class ModelLink:
 
     async def fetch_blocks(self, request: FetchBlocks) -> BlocksShown:
         return await self._call(lambda: self._served.fetch_blocks(request))
+
+    async def fetch_hidden(self, request: FetchHidden) -> HiddenPage:
+        return await self._call(lambda: self._served.fetch_hidden(request))
 
     async def fetch_users(self, request: FetchUsers) -> UsersShown:
         return await self._call(lambda: self._served.fetch_users(request))

@@ -20,6 +20,7 @@ from rowbox.cacheserver.port import (
     FetchConversations,
     FetchDevices,
     FetchGroup,
+    FetchHidden,
     FetchMessages,
     FetchReceipts,
     FetchUsers,
@@ -28,6 +29,7 @@ from rowbox.cacheserver.port import (
     Found,
     GroupResult,
     GroupShown,
+    HiddenPage,
     Locate,
     Located,
     MarkRead,
@@ -132,6 +134,10 @@ class ScriptedTarget:
 
     async def fetch_blocks(self, request: FetchBlocks) -> BlocksShown:
         answer: BlocksShown = await self._ask(request)
+        return answer
+
+    async def fetch_hidden(self, request: FetchHidden) -> HiddenPage:
+        answer: HiddenPage = await self._ask(request)
         return answer
 
     async def fetch_users(self, request: FetchUsers) -> UsersShown:

@@ -57,6 +57,7 @@ declare const ANSWERS: {
     block: string;
     unblock: string;
     fetchBlocks: string;
+    fetchHidden: string;
     registerDevice: string;
     fetchDevices: string;
     setPush: string;
@@ -312,6 +313,30 @@ export type BlocksPage = {
      * Whether there are others behind the last one.
      */
     hasMore: boolean;
+};
+export type HiddenMessage = {
+    messageId: string;
+    conversationId: string;
+    /**
+     * Who sent the message.
+     */
+    senderId: string;
+    messageContent: string;
+    sentTimestamp: number;
+    /**
+     * When it came into the mailbox.
+     */
+    hiddenTimestamp: number;
+    editedTimestamp?: number;
+    unsent?: boolean;
+    reactions?: Reaction[];
+};
+export type HiddenPage = {
+    messages: HiddenMessage[];
+    /**
+     * null on the last page.
+     */
+    nextCursor: string | null;
 };
 export type FetchedUsers = {
     users: User[];
@@ -754,6 +779,22 @@ export type Served<Page extends PageTail> = Omit<Page, "lastUpdatedTimestamp"> &
  * @typedef {object} BlocksPage Some of those whom the user blocks, by their userIds.
  * @property {BlockedUser[]} blocks
  * @property {boolean} hasMore Whether there are others behind the last one.
+ *
+ * @typedef {object} HiddenMessage What was kept at one time of a message that is hidden: of one message there are several,
+ *   where something was done to it.
+ * @property {string} messageId
+ * @property {string} conversationId
+ * @property {string} senderId Who sent the message.
+ * @property {string} messageContent
+ * @property {number} sentTimestamp
+ * @property {number} hiddenTimestamp When it came into the mailbox.
+ * @property {number} [editedTimestamp]
+ * @property {boolean} [unsent]
+ * @property {Reaction[]} [reactions]
+ *
+ * @typedef {object} HiddenPage Some of what is hidden from a user.
+ * @property {HiddenMessage[]} messages
+ * @property {?string} nextCursor null on the last page.
  *
  * @typedef {object} FetchedUsers Those who are known of the users who were asked for, in that order.
  * @property {User[]} users
@@ -1256,6 +1297,16 @@ export declare class Rowbox {
         after?: string;
         pageSize?: number;
     } & CallOptions): Promise<BlocksPage>;
+    /**
+     * What is hidden from a user of those whom he blocks: with an administrator's token. The server's log has each look.
+     * @param {string} userId
+     * @param {{cursor?: string, pageSize?: number} & CallOptions} [options]
+     * @returns {Promise<HiddenPage>}
+     */
+    fetchHidden(userId: string, { cursor, pageSize, ...options }?: {
+        cursor?: string;
+        pageSize?: number;
+    } & CallOptions): Promise<HiddenPage>;
     /**
      * Has this client's device listed as signed in: to be called at each start. Throws a TypeError where the client was made without a deviceId.
      * @param {string} [name] What the user knows it by.

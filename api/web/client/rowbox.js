@@ -92,6 +92,7 @@ const ANSWERS = {
   block: "changed",
   unblock: "changed",
   fetchBlocks: "blocks",
+  fetchHidden: "messages",
   registerDevice: "deviceId",
   fetchDevices: "devices",
   setPush: "deviceId",
@@ -233,6 +234,22 @@ const WOKEN = new Error("the connection may have died: the machine slept, or its
  * @typedef {object} BlocksPage Some of those whom the user blocks, by their userIds.
  * @property {BlockedUser[]} blocks
  * @property {boolean} hasMore Whether there are others behind the last one.
+ *
+ * @typedef {object} HiddenMessage What was kept at one time of a message that is hidden: of one message there are several,
+ *   where something was done to it.
+ * @property {string} messageId
+ * @property {string} conversationId
+ * @property {string} senderId Who sent the message.
+ * @property {string} messageContent
+ * @property {number} sentTimestamp
+ * @property {number} hiddenTimestamp When it came into the mailbox.
+ * @property {number} [editedTimestamp]
+ * @property {boolean} [unsent]
+ * @property {Reaction[]} [reactions]
+ *
+ * @typedef {object} HiddenPage Some of what is hidden from a user.
+ * @property {HiddenMessage[]} messages
+ * @property {?string} nextCursor null on the last page.
  *
  * @typedef {object} FetchedUsers Those who are known of the users who were asked for, in that order.
  * @property {User[]} users
@@ -879,6 +896,16 @@ export class Rowbox {
    */
   fetchBlocks({ after, pageSize, ...options } = {}) {
     return this.#retried("fetchBlocks", { query: { after, pageSize } }, options);
+  }
+
+  /**
+   * What is hidden from a user of those whom he blocks: with an administrator's token. The server's log has each look.
+   * @param {string} userId
+   * @param {{cursor?: string, pageSize?: number} & CallOptions} [options]
+   * @returns {Promise<HiddenPage>}
+   */
+  fetchHidden(userId, { cursor, pageSize, ...options } = {}) {
+    return this.#retried("fetchHidden", { query: { userId, cursor, pageSize } }, options);
   }
 
   /**

@@ -70,7 +70,7 @@ class _Recorder:
     async def _ask(self, request: Json) -> Answer:
         headers, user = {"X-Request-Id": REQUEST_ID}, request["user"]
         if "body" not in request:
-            return await self._api.get(request["path"], user, headers=headers)
+            return await self._api.get(request["path"], user, admin=user == ADMIN, headers=headers)
         body = msgspec.json.encode(request["body"])
         is_admin = user == ADMIN
         return await self._api.request("POST", request["path"], user, admin=is_admin, headers=headers, body=body)
@@ -276,6 +276,7 @@ async def _blocks(recorder: _Recorder, clock: _Clock) -> None:
     await post(200, "block", "Alice blocks Mallory.", "alice", userId="mallory")
     await post(201, "sendMessage", "Mallory gets the usual answer.", "mallory", **hello)
     await get(200, "fetchBlocks", "Whom Alice blocks.", "alice")
+    await get(200, "fetchHidden", "An administrator looks at what is hidden from Alice.", ADMIN, userId="alice")
     answer = {"recipientId": "mallory", "messageContent": "?", "clientMessageId": "an-answer"}
     await post(403, "sendMessage", "Alice does not write to whom she blocks.", "alice", **answer)
     await post(200, "unblock", "What comes of Mallory from now on is shown again.", "alice", userId="mallory")
