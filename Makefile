@@ -22,6 +22,7 @@ check: .venv/dev.stamp $(js)/.package-lock.json    # format, lint and types; wri
 	@$(bin)/mypy
 	@$(node) $(js)/.bin/biome lint --error-on-warnings --log-level=warn
 	@$(types)
+	@$(node) $(js)/.bin/tsc --project tsconfig.worker.json
 	@$(node) $(js)/.bin/tsc --project tests
 	@diff -u api/web/client/rowbox.d.ts $(js)/.types/web/client/rowbox.d.ts || \
 		{ echo "api/web/client/rowbox.d.ts is not what api/web/client/rowbox.js says: make fmt" >&2; exit 1; }

@@ -5,7 +5,9 @@ They are plain files beside this module, and load nothing from other servers. Th
 (modules.py, ADR 30), so that the page needs five requests and not one for each module; and the client's, so that who
 takes it has one file. The Content-Security-Policy lets
 a page load its own files and call this server, and nothing more. It also demands trusted types, so the text of a
-message can never become markup or script.
+message can never become markup or script; the chat may make one script's address, that of its service worker.
+
+The service worker lies beside the chat's page, because a worker serves no address above its own.
 """
 
 from collections.abc import Iterator, Sequence
@@ -27,8 +29,8 @@ _POLICY: Final = (
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
     "require-trusted-types-for 'script'; trusted-types 'none'"
 )
+_CHAT_POLICY: Final = _POLICY.replace("trusted-types 'none'", "trusted-types push-worker")
 _SECURITY: Final = {
-    "Content-Security-Policy": _POLICY,
     "Cross-Origin-Opener-Policy": "same-origin",
     "Referrer-Policy": "no-referrer",
     hdrs.CACHE_CONTROL: "no-cache",
@@ -50,7 +52,8 @@ _CLIENT: Final = _HERE / "client"
 def pages() -> Sequence[Resource]:
     """All pages and their files, to be answered with GET. The files are read once in a process."""
     return (
-        _file("/", _CHAT / "index.html"),
+        _page("/", _TYPES[".html"], (_CHAT / "index.html").read_bytes(), _CHAT_POLICY),
+        _file("/worker.js", _HERE / "worker.js"),
         _page("/client/rowbox.js", _TYPES[".js"], joined("rowbox.js", dict(_modules(_CLIENT))).encode()),
         *(_file(f"/client/{name}", _CLIENT / name) for name in ("rowbox.d.ts", "package.json")),
         _page("/chat/chat.js", _TYPES[".js"], joined("main.js", dict(_modules(_CHAT))).encode()),
@@ -84,5 +87,6 @@ def _file(path: str, file: Traversable) -> Resource:
     return _page(path, _TYPES[PurePosixPath(file.name).suffix], file.read_bytes())
 
 
-def _page(path: str, content_type: str, body: bytes) -> Resource:
-    return Resource(path, StaticFile(body, content_type, _SECURITY).respond)
+def _page(path: str, content_type: str, body: bytes, policy: str = _POLICY) -> Resource:
+    headers = {**_SECURITY, "Content-Security-Policy": policy}
+    return Resource(path, StaticFile(body, content_type, headers).respond)

@@ -4,13 +4,14 @@ import asyncio
 import re
 import time
 from contextlib import suppress
-from typing import Final, Literal
+from pathlib import Path
+from typing import Final, Literal, Protocol
 
 from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Error, Locator, Page, expect
 
 from rowbox.api.auth.authenticator import issue_token
 from rowbox.cli.secret import load_or_create
-from tests.integration.support.server_process import DEADLINE_S, ServerProcess
+from tests.integration.support.server_process import DEADLINE_S
 
 DEADLINE_MS: Final = DEADLINE_S * 1000
 SERVER_AWAY: Final = frozenset(
@@ -58,12 +59,26 @@ async def stop_time(page: Page) -> None:
                 return
 
 
+class Site(Protocol):
+    """A server, as far as a browser is concerned, and whoever signs its users in."""
+
+    @property
+    def url(self) -> str:
+        """Where it serves the page."""
+        ...
+
+    @property
+    def data_dir(self) -> Path:
+        """Where its secret is."""
+        ...
+
+
 class Windows:
     """Opens windows on one server. `complaints` is all that their pages put into the console as an error or a warning,
     breaches of the Content-Security-Policy and uncaught errors included, but what is in `expected`.
     """
 
-    def __init__(self, browser: Browser, server: ServerProcess) -> None:
+    def __init__(self, browser: Browser, server: Site) -> None:
         self.expected: frozenset[str] = frozenset()
         self._heard: list[str] = []
         self._browser = browser

@@ -19,6 +19,7 @@ from tests.http.scripted_port import ScriptedPort
 CHAT = Path(__file__).parents[2] / "api" / "web" / "chat"
 PAGES = {
     "/": "text/html; charset=utf-8",
+    "/worker.js": "text/javascript; charset=utf-8",
     "/client/rowbox.js": "text/javascript; charset=utf-8",
     "/client/rowbox.d.ts": "application/typescript; charset=utf-8",
     "/client/package.json": "application/json",

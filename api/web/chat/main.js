@@ -4,7 +4,9 @@ import { html, render } from "./vendor/htm-preact.js";
 import { Account } from "./mail/account.js";
 import { Navigation } from "./browser/navigation.js";
 import { Notifier } from "./browser/notifier.js";
+import { hearWorkers, takePlace } from "./browser/push_worker.js";
 import { onNewLink, storedTokens, storeTokens, takeLink, userOf } from "./browser/session.js";
+import { keptToken } from "./mail/user/push.js";
 import { Today } from "./today.js";
 import { App } from "./views/app.js";
 
@@ -17,6 +19,9 @@ import { App } from "./views/app.js";
  * @property {() => void} onYes
  */
 
+/** How long a conversation is waited for that somebody pressed a notification of. */
+const OPENING_MS = 30_000;
+
 const root = /** @type {HTMLElement} */ (document.getElementById("app"));
 const today = new Today();
 const navigation = new Navigation(showOpen);
@@ -25,6 +30,10 @@ const notifier = new Notifier(enter);
 let accounts = [];
 /** @type {?Question} */
 let question = null;
+/** The conversation for which a notification opened this page, until its user is signed in. */
+let asked = takePlace();
+/** Ends the waiting for a conversation, when somebody presses another notification. */
+let opening = new AbortController();
 
 function draw() {
   const actions = { onSignIn: signIn, onSignOut: signOut, onRenew: renew, onAsk: ask, onOpen: enter, onLeave: leave, onAnswer: answer };
@@ -43,6 +52,10 @@ function show(tokens) {
   accounts = tokens.map((token) => kept.find((account) => account.token === token) ?? newAccount(token));
   storeTokens(tokens);
   draw();
+  const place = asked;
+  if (!place || !accounts.some(({ userId }) => userId === place.userId)) return;
+  asked = null;
+  void openConversation(place.userId, place.conversationId);
 }
 
 /** @param {string} token */
@@ -118,6 +131,18 @@ function enter(userId, peer, sought) {
   accounts.find((account) => account.userId === userId)?.show(peer, { isFocused: true, sought });
 }
 
+/** Opens a conversation of which a notification told. @param {string} userId @param {string} conversationId */
+async function openConversation(userId, conversationId) {
+  opening.abort();
+  const own = new AbortController();
+  opening = own;
+  const account = accounts.find((one) => one.userId === userId);
+  const timer = setTimeout(() => own.abort(), OPENING_MS);
+  const peer = await account?.inbox.peerIn(conversationId, own.signal);
+  clearTimeout(timer);
+  if (peer && accounts.some((one) => one === account)) enter(userId, peer);
+}
+
 /** @param {string} userId */
 function leave(userId) {
   navigation.leave(userId);
@@ -129,17 +154,17 @@ function showOpen(open) {
   for (const account of accounts) account.show(open[account.userId] ?? null, { isFocused: account === accounts[0] });
 }
 
-/** @param {Question} asked */
-function ask(asked) {
-  question = asked;
+/** @param {Question} wanted */
+function ask(wanted) {
+  question = wanted;
   draw();
 }
 
 /** @param {boolean} isYes */
 function answer(isYes) {
-  const asked = question;
+  const answered = question;
   question = null;
-  if (isYes) asked?.onYes();
+  if (isYes) answered?.onYes();
   draw();
 }
 
@@ -147,10 +172,17 @@ function answer(isYes) {
 const list = (names) => names.join(" and ");
 
 const given = takeLink();
+const kept = asked && keptToken(asked.userId);
 const stored = storedTokens();
+if (kept !== null && stored.length === 0) stored.push(kept);
 show(stored);
 if (stored.length > 0) showOpen(navigation.open);
 if (given.length > 0) follow(given);
+hearWorkers({
+  shows: (userId) => accounts.some((account) => account.userId === userId && !account.failure),
+  open: (userId, conversationId) => void openConversation(userId, conversationId),
+  renew: (userId) => void accounts.find((account) => account.userId === userId)?.push.renewAgain(),
+});
 onNewLink(() => follow(takeLink()));
 addEventListener("beforeunload", (event) => {
   if (accounts.some(({ outbox }) => outbox.isAtRisk)) event.preventDefault(); // the browser asks, in its own words

@@ -13,6 +13,7 @@ import { Blocks } from "./user/blocks.js";
 import { Devices, deviceIdOf, forgetDevice } from "./user/devices.js";
 import { giveName } from "./user/own_name.js";
 import { Names } from "./user/names.js";
+import { Push } from "./user/push.js";
 import { OpenGroup } from "./open_group.js";
 import { Outbox } from "./outbox.js";
 import { groupIdOf } from "../peers.js";
@@ -57,6 +58,7 @@ export class Account extends Observable {
     this.#deviceId = deviceIdOf(token, userId);
     this.#client = new Rowbox({ url: new URL(".", document.baseURI).href, token, deviceId: this.#deviceId });
     this.devices = new Devices(this.#client, this.#end.signal);
+    this.push = new Push(this.#client, { userId, token, deviceId: this.#deviceId }, notifier, this.#end.signal);
     this.blocks = new Blocks(this.#client, this.#end.signal);
     this.names = new Names(this.#client, this.#end.signal);
     this.inbox = new Inbox(this.#client, userId, this.names, this.#end.signal);
@@ -70,7 +72,7 @@ export class Account extends Observable {
     this.drafts = new Drafts(userId);
     this.outbox = new Outbox(this.#client, userId, (unsent, sent) => this.#onSent(unsent, sent));
     this.outbox.resume();
-    void this.devices.register();
+    void this.#register();
     void this.#follow();
   }
 
@@ -89,6 +91,7 @@ export class Account extends Observable {
   signOut({ isDevice = false } = {}) {
     const isKnown = !this.failure;
     this.close(); // before the server is told, which would close the socket, and the answer would not come
+    if (isDevice) void this.push.end();
     if (isDevice && isKnown) {
       void this.#client.signOut(this.#deviceId, { patienceMs: SIGN_OUT_PATIENCE_MS }).catch(() => {});
       forgetDevice(this.userId, this.#deviceId);
@@ -170,6 +173,11 @@ export class Account extends Observable {
     if (thread === this.thread) this.openGroup?.follow(conversation);
   }
 
+  /** Has this browser listed as a device, and told of messages where that is wanted. */
+  async #register() {
+    if (await this.devices.register()) await this.push.renew();
+  }
+
   async #follow() {
     /** @param {import("../../client/rowbox.js").Connection} connection */
     const onConnection = ({ isConnected }) => {
@@ -177,7 +185,7 @@ export class Account extends Observable {
       if (isConnected) {
         this.outbox.goOn();
         this.names.goOn();
-        void this.devices.register();
+        void this.#register();
         if (this.thread?.failure && !this.thread.isLoaded) void this.#find(this.thread);
         if (this.openGroup?.failure) void this.openGroup.load();
       }
@@ -200,7 +208,10 @@ export class Account extends Observable {
       }
     } catch (error) {
       this.failure = /** @type {RowboxError} */ (error);
-      if (this.failure.code === "signed_out") forgetDevice(this.userId, this.#deviceId);
+      if (this.failure.code === "signed_out") {
+        forgetDevice(this.userId, this.#deviceId);
+        void this.push.end();
+      }
       this.changed();
     }
   }
@@ -210,10 +221,12 @@ export class Account extends Observable {
     for (const conversation of conversations) {
       const peer = this.inbox.peerOf(conversation);
       const before = this.inbox.with(peer)?.unreadCount ?? 0;
-      if (conversation.unreadCount <= before || isMuted(conversation)) continue;
+      const { conversationId, unreadCount, lastMessageId: messageId } = conversation;
+      if (unreadCount === 0 && before > 0) void this.#notifier.takeAway(this.userId, conversationId);
+      if (unreadCount <= before || isMuted(conversation)) continue;
       const { kind, snippet, lastSenderId } = conversation;
       const text = kind === "group" && lastSenderId && snippet ? `${this.names.of(lastSenderId)}: ${snippet}` : snippet;
-      this.#notifier.tell(this.userId, peer, this.inbox.nameOf(conversation), text ?? "");
+      this.#notifier.tell(this.userId, { conversationId, messageId, peer, title: this.inbox.nameOf(conversation), text: text ?? "" });
     }
   }
 

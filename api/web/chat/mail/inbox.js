@@ -132,6 +132,33 @@ export class Inbox extends Observable {
     return this.with(peer);
   }
 
+  /**
+   * Whom a conversation is with, looked for on all pages; and if it is on none, waited for, because it may be new. Null where it
+   * did not come until `end`. @param {string} conversationId @param {AbortSignal} end
+   */
+  async peerIn(conversationId, end) {
+    while (!end.aborted) {
+      const conversation = this.#byId.get(conversationId);
+      if (conversation) return this.peerOf(conversation);
+      const isNext = this.hasMore && (await this.loadMore().then(() => true, () => false));
+      if (!isNext) await this.#change(end);
+    }
+    return null;
+  }
+
+  /** @param {AbortSignal} end @returns {Promise<void>} */
+  #change(end) {
+    return new Promise((resolve) => {
+      const stop = this.subscribe(() => done());
+      const done = () => {
+        stop();
+        end.removeEventListener("abort", done);
+        resolve();
+      };
+      end.addEventListener("abort", done);
+    });
+  }
+
   /** @param {number} pageSize */
   async #loadPage(pageSize) {
     const cursor = this.#cursor;

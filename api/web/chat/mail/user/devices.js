@@ -61,9 +61,9 @@ export class Devices extends Observable {
     this.#end = end;
   }
 
-  /** Has this browser listed; to be called at the start and when the server is there again. Never rejects. */
+  /** Has this browser listed; to be called at the start and when the server is there again. Whether it is. Never rejects. */
   async register() {
-    if (this.#isRegistered || this.#isRegistering) return;
+    if (this.#isRegistered || this.#isRegistering) return this.#isRegistered;
     this.#isRegistering = true;
     try {
       const { name, platform } = thisBrowser(navigator.userAgent);
@@ -73,6 +73,7 @@ export class Devices extends Observable {
       // Nothing else needs it. Where there are too many, the list says so by what it lacks.
     }
     this.#isRegistering = false;
+    return this.#isRegistered;
   }
 
   /** Keeps the list as it is now, until the function that this returns is called. */

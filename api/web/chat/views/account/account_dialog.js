@@ -5,6 +5,7 @@ import { problemOfName } from "../../mail/user/own_name.js";
 import { Avatar } from "../avatar.js";
 import { EditableName } from "../editable_name.js";
 import { BlockedPeople } from "./blocked_people.js";
+import { PushSwitch } from "./push_switch.js";
 import { SignedInDevices } from "./signed_in_devices.js";
 
 /** @param {{account: import("../../mail/account.js").Account, onClose: () => void}} props */
@@ -35,6 +36,7 @@ export function AccountDialog({ account, onClose }) {
           <p class="soft">Your user id: <bdi>${userId}</bdi></p>
         </div>
         <${BlockedPeople} blocks=${account.blocks} nameOf=${names.of} />
+        <${PushSwitch} push=${account.push} />
         <${SignedInDevices} devices=${account.devices} />
       </div>
     </dialog>
