@@ -2,7 +2,7 @@
 
 A server of an older version passes over what it does not know, as a rule, and that does no harm. Of some things it
 would: an owner that knows nothing of blocks would show what is to be hidden, one that knows nothing of deletions what
-was deleted. Such a thing has a name here, and is switched on:
+was deleted, one that knows nothing of ends what has ended. Such a thing has a name here, and is switched on:
 
     announced       Each server says in its cell of the cluster's row what it knows (NodeCell.features).
     switched on     The first map in which every listed server has announced it says so, and every map after it
@@ -22,7 +22,8 @@ from rowbox.mailbox.errors import FeatureOff
 
 BLOCKS: Final = "blocks"
 DELETIONS: Final = "deletions"
-KNOWN: Final = (BLOCKS, DELETIONS)
+DISAPPEARING: Final = "disappearing"
+KNOWN: Final = (BLOCKS, DELETIONS, DISAPPEARING)
 """What this Rowbox knows, ascending. A name that ever stood here keeps its meaning."""
 
 
@@ -32,3 +33,9 @@ def check_deed(deed: AccountDeed, on: Collection[str]) -> None:
         raise FeatureOff("blocks come once all servers of the cluster know them", retry_after_ms=1000)
     if isinstance(deed, DeleteConversation) and DELETIONS not in on:
         raise FeatureOff("deletions come once all servers of the cluster know them", retry_after_ms=1000)
+
+
+def check_ttls(on: Collection[str]) -> None:
+    """FeatureOff where messages are not to get an end, because that is not among the features that are on."""
+    if DISAPPEARING not in on:
+        raise FeatureOff("disappearing messages come once all servers of the cluster know them", retry_after_ms=1000)

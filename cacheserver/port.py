@@ -126,6 +126,29 @@ class ChangeResult(msgspec.Struct, frozen=True, array_like=True):
     quota: Quota | None = None
 
 
+class SetTtl(msgspec.Struct, frozen=True, array_like=True):
+    """For how long messages of a conversation last that are sent from now on, in milliseconds; 0: until retention ends
+    them.
+    """
+
+    user_id: str
+    conversation_id: bytes
+    ttl_ms: int
+    bearer: Bearer | None = None
+    routed: Routed | None = None
+
+
+class TtlResult(msgspec.Struct, frozen=True, array_like=True):
+    """The conversation after a SetTtl: its version in the mailbox of the user who asked, or the group's version.
+    `changed`: False where it was so before, maybe by an earlier try of the same request.
+    """
+
+    conversation_id: bytes
+    last_updated_timestamp: int
+    changed: bool
+    quota: Quota | None = None
+
+
 class Create(msgspec.Struct, frozen=True, array_like=True, tag=0):
     """A new group of the user and of `members`, under a name of his own for it."""
 
@@ -690,6 +713,14 @@ class MailboxPort(Protocol):
 
         The same reaction again changes nothing. UnknownConversation, UnknownMessage, MessageUnsent, TooLateToChange,
         RateLimited; PeerTooOld where the owner does not know this call yet.
+        """
+        ...
+
+    async def set_ttl(self, request: SetTtl) -> TtlResult:
+        """Sets a conversation's ttl; the other's mailbox follows, behind what was sent before, as do those of members.
+
+        The same ttl again changes nothing. UnknownConversation, RateLimited; of a group what `change_group` raises of a
+        change of its settings; PeerTooOld where the owner does not know this call yet.
         """
         ...
 

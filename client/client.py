@@ -17,6 +17,7 @@ from rowbox.client.calls.answers import (
     Changes,
     Conversation,
     ConversationPage,
+    ConversationTtl,
     Device,
     Devices,
     FetchedPresence,
@@ -215,6 +216,14 @@ class Client:
         """
         fields = {"conversationId": conversation_id, "messageId": message_id, "emoji": emoji}
         return await self._retried(lambda: self._transport.post("react", fields, ChangedMessage), patience_s)
+
+    async def set_ttl(self, conversation_id: str, ttl_ms: int, *, patience_s: float | None = None) -> ConversationTtl:
+        """Sets for how long messages of a conversation last that are sent from now on: an hour to a year; 0: for ever.
+
+        Either side of a conversation of two sets it, of a group its owner and admins.
+        """
+        fields: Fields = {"conversationId": conversation_id, "ttlMs": ttl_ms}
+        return await self._retried(lambda: self._transport.post("setTtl", fields, ConversationTtl), patience_s)
 
     async def create_group(
         self,

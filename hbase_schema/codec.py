@@ -88,6 +88,7 @@ class _LogValue(Struct, array_like=True, gc=False):
     conversation_id: bytes
     message_id: bytes
     first_version: int = 0
+    expires_us: int = 0
 
 
 class _LogKindValue(Struct, array_like=True, gc=False):
@@ -134,7 +135,7 @@ def _fence(cell: FenceCell) -> EncodedCell:
 
 def _message(cell: MessageCell) -> EncodedCell:
     qualifier = keys.message_qualifier(
-        cell.conversation_id, cell.message_id, cell.epoch, cell.version, cell.first_version
+        cell.conversation_id, cell.message_id, cell.epoch, cell.version, cell.first_version, cell.expires_us
     )
     told = cell.sender_id, cell.content, cell.client_message_id, cell.change, cell.reactions, cell.told, cell.tallies
     return Family.MESSAGES, qualifier, _pack(told)
@@ -142,7 +143,8 @@ def _message(cell: MessageCell) -> EncodedCell:
 
 def _log(cell: LogCell) -> EncodedCell:
     qualifier = keys.log_qualifier(cell.version, cell.epoch)
-    return Family.LOG, qualifier, _pack((int(cell.kind), cell.conversation_id, cell.message_id, cell.first_version))
+    kind, conversation_id, message_id = int(cell.kind), cell.conversation_id, cell.message_id
+    return Family.LOG, qualifier, _pack((kind, conversation_id, message_id, cell.first_version, cell.expires_us))
 
 
 def _dedupe(cell: DedupeCell) -> EncodedCell:
@@ -227,11 +229,17 @@ def decode_message(qualifier: bytes, value: bytes) -> MessageCell:
     message = _unpack_message(value)
     change, reactions, tallies = message.change, message.reactions, message.tallies
     is_as_sent = change is None and not reactions and not tallies
-    if not is_as_sent or len(qualifier) != keys.CHANGED_MESSAGE_BYTES:  # in a group all may have taken back theirs
+    size_bytes = len(qualifier)
+    if size_bytes != keys.EXPIRING_MESSAGE_BYTES and not (is_as_sent and size_bytes == keys.CHANGED_MESSAGE_BYTES):
+        # In a group all may have taken back their reactions.
         _check_length(qualifier, keys.MESSAGE_BYTES if is_as_sent else keys.CHANGED_MESSAGE_BYTES)
     key = keys.split_message_qualifier(qualifier)
+    if not (is_as_sent or key.first_version):
+        raise ValueError("a changed message whose key does not tell with which version it came")
     told = message.sender_id, message.content, message.client_message_id
-    return MessageCell(*key[:4], *told, change, key.first_version, reactions, message.told, tallies)
+    return MessageCell(
+        *key[:4], *told, change, key.first_version, reactions, message.told, tallies, expires_us=key.expires_us
+    )
 
 
 def decode_log(qualifier: bytes, value: bytes) -> LogCell:
@@ -248,7 +256,8 @@ def decode_log(qualifier: bytes, value: bytes) -> LogCell:
     kind = _KINDS.get(change.kind)
     if kind is None:
         return LogCell(version, epoch, change.kind, b"", b"")
-    return LogCell(version, epoch, kind, change.conversation_id, change.message_id, change.first_version)
+    told = change.conversation_id, change.message_id, change.first_version, change.expires_us
+    return LogCell(version, epoch, kind, *told)
 
 
 def decode_dedupe(qualifier: bytes, value: bytes) -> DedupeCell:

@@ -19,6 +19,8 @@ FENCE_BYTES = 1 + _STAMP_BYTES
 MESSAGE_BYTES = 2 * ID_BYTES + 2 * _STAMP_BYTES
 CHANGED_MESSAGE_BYTES = MESSAGE_BYTES + _STAMP_BYTES
 """Of a message that was changed: the version with which it came stands behind the others."""
+EXPIRING_MESSAGE_BYTES = CHANGED_MESSAGE_BYTES + _STAMP_BYTES
+"""Of a message with an end: that stands last, behind the version with which it came, or 0 where it was not changed."""
 LOG_BYTES = 2 * _STAMP_BYTES
 DEDUPE_BYTES = OUTBOX_BYTES = ID_BYTES + _STAMP_BYTES
 OUTBOX_END = b"\xff" * (OUTBOX_BYTES + 1)
@@ -69,6 +71,7 @@ _FENCE = Struct(">cQ").pack
 _MESSAGE = Struct(">16s16sQQ").pack
 _LOG = Struct(">QQ").pack
 _ID = Struct(">16sQ").pack
+_NOTHING = bytes(_STAMP_BYTES)
 
 
 def invert(message_id: bytes) -> bytes:
@@ -114,17 +117,21 @@ class MessageKey(NamedTuple):
     version: int
     first_version: int
     """0 where the message is as it was sent."""
+    expires_us: int
+    """0 where it has no end of its own."""
 
 
 def message_qualifier(
-    conversation_id: bytes, message_id: bytes, epoch: int, version: int, first_version: int = 0
+    conversation_id: bytes, message_id: bytes, epoch: int, version: int, first_version: int = 0, expires_us: int = 0
 ) -> bytes:
     """The qualifier of a message, in `m`. In ascending order they are a conversation's messages, the newest first.
 
-    `first_version`: of a message that was changed, the version with which it came; else 0. Cells of one message stand
-    side by side.
+    `first_version`: of a message that was changed, the version with which it came; else 0. `expires_us`: when it ends,
+    in microseconds; 0: it has no end of its own. Cells of one message stand side by side.
     """
     qualifier = _MESSAGE(conversation_id, invert(message_id), epoch, version)
+    if expires_us:
+        return qualifier + first_version.to_bytes(_STAMP_BYTES, "big") + expires_us.to_bytes(_STAMP_BYTES, "big")
     return qualifier + first_version.to_bytes(_STAMP_BYTES, "big") if first_version else qualifier
 
 
@@ -135,18 +142,26 @@ def split_message_qualifier(qualifier: bytes) -> MessageKey:
         invert(qualifier[16:32]),
         int.from_bytes(qualifier[32:40], "big"),
         int.from_bytes(qualifier[40:48], "big"),
-        int.from_bytes(qualifier[48:], "big"),
+        int.from_bytes(qualifier[48:56], "big"),
+        int.from_bytes(qualifier[56:], "big"),
     )
 
 
-def message_stamp(qualifier: bytes) -> tuple[int, int, int]:
-    """(epoch, version, the version with which the message came) of a message's qualifier.
+def message_stamp(qualifier: bytes) -> tuple[int, int, int, int]:
+    """(epoch, version, the version with which the message came, when it ends or 0) of a message's qualifier.
 
     Its other parts are not decoded, which makes counting many faster.
     """
     version = int.from_bytes(qualifier[40:48], "big")
-    came = version if len(qualifier) == MESSAGE_BYTES else int.from_bytes(qualifier[48:], "big")
-    return int.from_bytes(qualifier[32:40], "big"), version, came
+    if len(qualifier) == MESSAGE_BYTES:
+        return int.from_bytes(qualifier[32:40], "big"), version, version, 0
+    came, expires_us = int.from_bytes(qualifier[48:56], "big"), int.from_bytes(qualifier[56:], "big")
+    return int.from_bytes(qualifier[32:40], "big"), version, came or version, expires_us
+
+
+def may_be_changed(qualifier: bytes) -> bool:
+    """Whether a message's qualifier is of one of which there may be other cells: it was changed since it came."""
+    return len(qualifier) != MESSAGE_BYTES and qualifier[48:56] != _NOTHING
 
 
 def conversation_of(qualifier: bytes) -> bytes:

@@ -11,6 +11,7 @@ import msgspec
 
 from rowbox.mailbox.conversation import Conversation
 from rowbox.mailbox.devices import Devices
+from rowbox.mailbox.expiry.ttl import Ttl
 from rowbox.mailbox.fence import Fence
 from rowbox.mailbox.group import Former, Group, Membership, Told
 from rowbox.mailbox.ids import ID_BYTES
@@ -46,6 +47,8 @@ class ChangeKind(IntEnum):
     message."""
     SETTINGS = 10
     """The user has set a conversation in another way for himself. Names no message."""
+    TTL = 12
+    """For how long messages of a conversation last was set anew. Names no message."""
 
 
 def brings_message(kind: ChangeKind | int) -> bool:
@@ -79,6 +82,9 @@ OWN = Kind(b"o", OwnSettings, ID_BYTES, "own_settings")
 """How the user has set a conversation for himself, by its id. Clients are shown it with the conversation."""
 BLOCK = Kind(b"b", Block, ID_BYTES, "block")
 """Whom the user has ever blocked, by person_key."""
+TTL = Kind(b"e", Ttl, ID_BYTES, "ttl")
+"""For how long the messages of a conversation last, by its id. Under an id without one there is no message with an end,
+also under a hidden one."""
 KINDS: dict[bytes, Kind[Any]] = {
     kind.letter: kind
     for kind in (
@@ -93,6 +99,7 @@ KINDS: dict[bytes, Kind[Any]] = {
         PROFILE,
         OWN,
         BLOCK,
+        TTL,
     )
 }
 """All kinds of index cells that this Rowbox knows. What they have in common, which is all about fences, is two_states'.
@@ -136,6 +143,8 @@ class MessageCell(msgspec.Struct, frozen=True, gc=False):
     """Of a group's system message: what it says."""
     tallies: tuple[Tally, ...] = ()
     """In a member's row of a group: what the member is shown of the reactions, which are in the group's row."""
+    expires_us: int = 0
+    """When the message ends, in all copies; 0: when retention takes it. The key tells it."""
 
     @property
     def is_unsent(self) -> bool:
@@ -161,6 +170,8 @@ class LogCell(msgspec.Struct, frozen=True, gc=False):
     message_id: bytes
     first_version: int = 0
     """Of a message that was changed, as in its MessageCell; else 0."""
+    expires_us: int = 0
+    """Of a message that has an end, as in its MessageCell; else 0."""
 
 
 class DedupeCell(msgspec.Struct, frozen=True, gc=False):

@@ -1,17 +1,20 @@
 """The state of one conversation in one mailbox, and how it changes. Pure: every function gives a new state.
 
-Two facts in a state are derived from messages, and end when retention takes these: the snippet, and the unread count.
-Time is a `horizon`, as everywhere in this folder: a message is there while its version is greater than the horizon
-(Mailbox.horizon), and so a state knows by itself until when it is true (`ends_after`). A state that has ended stays as
-it is until it is settled: the mailbox writes one that says so, as a change like any other (Plan.settle).
+Two facts in a state are derived from messages, and end with these: the snippet, and the unread count. Time is a
+`horizon`, as everywhere in this folder: a message is there while its version is greater than the horizon
+(Mailbox.horizon) and it has not come to its own end, where it has one. So a state knows by itself until when it is true
+(`ends_after`). A state that has ended stays as it is until it is settled: the mailbox writes one that says so, as a
+change like any other (Plan.settle).
 """
 
+from collections.abc import Sequence
 from typing import Final, Literal, NamedTuple, Self
 
 import msgspec
 
 from rowbox.mailbox import representation
 from rowbox.mailbox.errors import StoreDamaged
+from rowbox.mailbox.expiry.ttl import Ttl, earlier, has_expired
 from rowbox.mailbox.group import InGroup, Membership, Standing
 from rowbox.mailbox.ids import ZERO_ID, is_quiet, sent_timestamp, to_text
 from rowbox.mailbox.message import Message
@@ -28,19 +31,34 @@ NEVER = (1 << 63) - 1
 
 
 class Unread(NamedTuple):
-    """Others' messages behind a read mark: how many (UNREAD_CAP at most), and the lowest version of those counted."""
+    """Others' messages behind a read mark: how many (UNREAD_CAP at most), the lowest version of those counted, and the
+    earliest end that one of them has of its own (0: none has).
+    """
 
     total: int
     since: int
+    expires_us: int = 0
 
 
 NOTHING_UNREAD = Unread(0, 0)
 
 
+def unread_of(messages: Sequence[tuple[int, int]]) -> Unread:
+    """What is unread where it is these: of each, with which version it came, and when it ends (0: by retention)."""
+    since = min((came for came, _ in messages), default=0)
+    expires_us = min((ends for _, ends in messages if ends), default=0)
+    return Unread(min(UNREAD_CAP, len(messages)), since, expires_us)
+
+
 def ends_after(*, has_snippet: bool, last_message_version: int, unread_count: int, unread_since: int) -> int:
-    """The rule of Conversation.ends_after, for callers that have read only these fields of a state."""
+    """The rule of Conversation.kept_until, for callers that have read only these fields of a state."""
     snippet_ends = last_message_version if has_snippet else NEVER
     return min(snippet_ends, unread_since) if unread_count else snippet_ends
+
+
+def expires_at(*, has_snippet: bool, snippet_expires: int, unread_count: int, unread_expires: int) -> int:
+    """The rule of Conversation.expires_us, for callers that have read only these fields of a state."""
+    return earlier(snippet_expires if has_snippet else 0, unread_expires if unread_count else 0)
 
 
 class Conversation(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -61,6 +79,8 @@ class Conversation(msgspec.Struct, frozen=True, array_like=True, gc=False):
     snippet is "" for that.
     `group` is there in groups only. A group's state names no participants, and its quiet messages are never unread.
     `last_received_id` is the newest message of another participant that came; b"": none came since that is kept.
+    `snippet_expires` is when the newest message ends, `unread_expires` the earliest end among the unread ones counted,
+    in microseconds; 0: none of these has an end of its own.
 
     The order of the fields is the format on disk: a new one comes last, with a default (docs/formats.md).
     """
@@ -80,6 +100,8 @@ class Conversation(msgspec.Struct, frozen=True, array_like=True, gc=False):
     last_is_unsent: bool = False
     group: InGroup | None = None
     last_received_id: bytes = b""
+    snippet_expires: int = 0
+    unread_expires: int = 0
 
     @classmethod
     def new(cls, participants: tuple[str, ...], version: int) -> Self:
@@ -93,19 +115,22 @@ class Conversation(msgspec.Struct, frozen=True, array_like=True, gc=False):
         """
         if message.message_id < self.last_message_id:
             return self.with_read_mark(self.last_message_id, NOTHING_UNREAD, version, epoch)
-        return self._with_newest(message, version, epoch, message.message_id, 0, 0, self.last_received_id)
+        return self._with_newest(message, version, epoch, message.message_id, 0, 0, self.last_received_id, 0)
 
     def with_delivered(self, message: Message, version: int, epoch: int) -> "Conversation":
         """The state after another user's `message` came, which may sort anywhere among the others.
 
         A count that has ended is not counted anew here: it is one too many or more, and still says that it has ended.
         """
-        unread, since = self.unread_count, self.unread_since
+        unread, since, expires_us = self.unread_count, self.unread_since, self.unread_expires
         if message.message_id > self.read_mark:
             since = since if unread else version
+            if message.expires_us:
+                expires_us = earlier(expires_us, message.expires_us) if unread else message.expires_us
             unread = min(UNREAD_CAP, unread + 1)
         if message.message_id > self.last_message_id:
-            return self._with_newest(message, version, epoch, self.read_mark, unread, since, message.message_id)
+            received = message.message_id
+            return self._with_newest(message, version, epoch, self.read_mark, unread, since, received, expires_us)
         return msgspec.structs.replace(
             self,
             version=version,
@@ -113,6 +138,7 @@ class Conversation(msgspec.Struct, frozen=True, array_like=True, gc=False):
             unread_count=unread,
             unread_since=since,
             last_received_id=max(self.last_received_id, message.message_id),
+            unread_expires=expires_us,
         )
 
     def with_read_mark(self, message_id: bytes, unread: Unread, version: int, epoch: int) -> "Conversation":
@@ -124,7 +150,12 @@ class Conversation(msgspec.Struct, frozen=True, array_like=True, gc=False):
             read_mark=message_id,
             unread_count=unread.total,
             unread_since=unread.since,
+            unread_expires=unread.expires_us,
         )
+
+    def with_version(self, version: int, epoch: int) -> "Conversation":
+        """The same state, of a later mutation: something beside it has changed that clients are shown with it."""
+        return msgspec.structs.replace(self, version=version, epoch=epoch)
 
     def with_changed(self, message: Message, version: int, epoch: int) -> "Conversation":
         """The state after a message that it has was changed to `message`. Unread counts and order stay as they are."""
@@ -154,6 +185,8 @@ class Conversation(msgspec.Struct, frozen=True, array_like=True, gc=False):
             unread_count=0,
             unread_since=0,
             last_is_unsent=False,
+            snippet_expires=0,
+            unread_expires=0,
         )
 
     @classmethod
@@ -167,11 +200,13 @@ class Conversation(msgspec.Struct, frozen=True, array_like=True, gc=False):
         Other users' quiet messages leave unread what is unread.
         """
         assert message.group is not None
-        read_mark, unread, since = self.read_mark, self.unread_count, self.unread_since
+        read_mark, unread, since, expires_us = self.read_mark, self.unread_count, self.unread_since, self.unread_expires
         if is_own:
-            read_mark, unread, since = message.message_id, 0, 0
+            read_mark, unread, since, expires_us = message.message_id, 0, 0, 0
         elif not is_quiet(message.message_id):
             since = since if unread else version
+            if message.expires_us:
+                expires_us = earlier(expires_us, message.expires_us) if unread else message.expires_us
             unread = min(UNREAD_CAP, unread + 1)
         return msgspec.structs.replace(
             self,
@@ -185,6 +220,8 @@ class Conversation(msgspec.Struct, frozen=True, array_like=True, gc=False):
             unread_since=since,
             last_is_unsent=False,
             group=InGroup(message.group.version, message.sender_id),
+            snippet_expires=message.expires_us,
+            unread_expires=expires_us,
         )
 
     def with_chain(self, chain: int, version: int, epoch: int) -> "Conversation":
@@ -201,6 +238,7 @@ class Conversation(msgspec.Struct, frozen=True, array_like=True, gc=False):
         unread_count: int,
         unread_since: int,
         last_received_id: bytes,
+        unread_expires: int,
     ) -> "Conversation":
         return Conversation(  # by position: twice as fast as by name, and two are made of every message
             version,
@@ -218,6 +256,8 @@ class Conversation(msgspec.Struct, frozen=True, array_like=True, gc=False):
             False,
             None,
             last_received_id,
+            message.expires_us,
+            unread_expires,
         )
 
     @property
@@ -249,16 +289,16 @@ class Conversation(msgspec.Struct, frozen=True, array_like=True, gc=False):
         others = [one for one in self.participants if one != user_id]
         return others[0] if len(others) == 1 else None
 
-    # ------------------------------------------------------------------ what retention ends
+    # ------------------------------------------------------------------ what ends
 
     @property
     def can_end(self) -> bool:
-        """Whether the state has a snippet or an unread count, which retention will end."""
+        """Whether the state has a snippet or an unread count, which end with their messages."""
         return self.snippet != "" or self.unread_count > 0
 
     @property
-    def ends_after(self) -> int:
-        """The horizon at which this state is true no longer; NEVER where it stays true.
+    def kept_until(self) -> int:
+        """The horizon at which retention takes a message that this state tells of; NEVER where it tells of none.
 
         From one state of a conversation to the next it never falls, but for a message that comes after NEVER.
         """
@@ -269,28 +309,56 @@ class Conversation(msgspec.Struct, frozen=True, array_like=True, gc=False):
             unread_since=self._count_ends_after,
         )
 
-    def has_ended(self, horizon: int) -> bool:
-        """Whether retention has taken a message which this state still tells of."""
-        return self.ends_after <= horizon
+    @property
+    def expires_us(self) -> int:
+        """When a message of which this state tells comes to an end of its own, in microseconds; 0: none has one."""
+        return expires_at(
+            has_snippet=self.snippet != "",
+            snippet_expires=self.snippet_expires,
+            unread_count=self.unread_count,
+            unread_expires=self.unread_expires,
+        )
 
-    def needs_recount(self, horizon: int) -> bool:
+    def ends_after(self, retention_us: int) -> int:
+        """The horizon at which this state is true no longer; NEVER where it stays true.
+
+        An end falls into the horizon's place by `retention_us`: so long before the end the horizon was there.
+        """
+        kept, expires_us = self.kept_until, self.expires_us
+        return min(kept, expires_us - retention_us) if expires_us else kept
+
+    def has_ended(self, horizon: int, now_us: int) -> bool:
+        """Whether a message which this state still tells of is gone. `horizon` is that of `now_us`, here and below."""
+        return self.kept_until <= horizon or has_expired(self.expires_us, now_us)
+
+    def needs_recount(self, horizon: int, now_us: int) -> bool:
         """Whether only the messages can say how many are unread: some of those counted are gone, and maybe not all."""
-        return self.unread_count > 0 and self._count_ends_after <= horizon < self.version
+        if not self.unread_count or self.version <= horizon:
+            return False
+        return self._count_ends_after <= horizon or has_expired(self.unread_expires, now_us)
 
     @property
     def _count_ends_after(self) -> int:
         return self.unread_since or self.created_version
 
-    def at(self, horizon: int) -> "Conversation":
-        """What of this state is true at `horizon`. Where it `needs_recount`, the unread count may be too high."""
-        snippet = self.snippet if self.last_message_version > horizon else ""
-        unread = NOTHING_UNREAD if self.version <= horizon else Unread(self.unread_count, self.unread_since)
-        return msgspec.structs.replace(self, snippet=snippet, unread_count=unread.total, unread_since=unread.since)
+    def at(self, horizon: int, now_us: int) -> "Conversation":
+        """What of this state is true then. Where it `needs_recount`, the unread count may be too high."""
+        is_there = self.last_message_version > horizon and not has_expired(self.snippet_expires, now_us)
+        unread = Unread(self.unread_count, self.unread_since, self.unread_expires)
+        if self.version <= horizon:
+            unread = NOTHING_UNREAD
+        return msgspec.structs.replace(
+            self,
+            snippet=self.snippet if is_there else "",
+            unread_count=unread.total,
+            unread_since=unread.since,
+            unread_expires=unread.expires_us,
+        )
 
-    def settled(self, horizon: int, unread: Unread | None, version: int, epoch: int) -> "Conversation":
-        """The state that tells of what is left at `horizon`. `unread`: the count, where this one `needs_recount`."""
-        left = self.at(horizon)
-        unread = unread if unread is not None else Unread(left.unread_count, left.unread_since)
+    def settled(self, horizon: int, now_us: int, unread: Unread | None, version: int, epoch: int) -> "Conversation":
+        """The state that tells of what is left then. `unread`: the count, where this one `needs_recount`."""
+        left = self.at(horizon, now_us)
+        unread = unread if unread is not None else Unread(left.unread_count, left.unread_since, left.unread_expires)
         return left.with_read_mark(self.read_mark, unread, version, epoch)
 
     def to_json(
@@ -299,11 +367,12 @@ class Conversation(msgspec.Struct, frozen=True, array_like=True, gc=False):
         membership: Membership | None = None,
         marks: ReceiptMarks | None = None,
         own: OwnSettings | None = None,
+        ttl: Ttl | None = None,
     ) -> bytes:
         """The conversation as clients get it (representation.py).
 
         `membership`: of a group, what its member knows. `marks`: what is known of the other one's. `own`: how the
-        mailbox's user has set it.
+        mailbox's user has set it. `ttl`: for how long its messages last.
         """
         shown = representation.Conversation(
             to_text(conversation_id),
@@ -317,6 +386,10 @@ class Conversation(msgspec.Struct, frozen=True, array_like=True, gc=False):
             True if self.last_is_unsent else msgspec.UNSET,
             _receipts(marks) if marks is not None and marks.shown else msgspec.UNSET,
         )
+        if self.snippet and self.snippet_expires:
+            shown = msgspec.structs.replace(shown, snippet_expires_timestamp=self.snippet_expires)
+        if ttl is not None and ttl.ttl_ms:
+            shown = msgspec.structs.replace(shown, ttl_ms=ttl.ttl_ms)
         if membership is not None:
             shown = _as_group(shown, membership)
         return representation.encode(shown if own is None else _as_set(shown, own))

@@ -58,7 +58,7 @@ class History(StrEnum):
 
 
 class GroupSettings(msgspec.Struct, frozen=True, array_like=True):
-    """What the members of a group may do who are no admins, and what those who join are given.
+    """What the members of a group may do who are no admins, what those who join are given, how long messages last.
 
     The order of the fields is the format on disk: a new one comes last, with a default (docs/formats.md).
     """
@@ -67,6 +67,8 @@ class GroupSettings(msgspec.Struct, frozen=True, array_like=True):
     who_can_add: WhoMay = WhoMay.ADMINS
     who_can_edit_info: WhoMay = WhoMay.ADMINS
     history: History = History.NONE
+    ttl_ms: int = 0
+    """For how long messages last that are sent from now on (mailbox/expiry); 0: until retention takes them."""
 
 
 class Member(msgspec.Struct, frozen=True, array_like=True):
@@ -192,6 +194,8 @@ class Info(msgspec.Struct, frozen=True, array_like=True):
     name: str
     member_count: int
     first_members: tuple[str, ...]
+    ttl_ms: int = 0
+    """As of GroupSettings."""
 
 
 class Copied(msgspec.Struct, frozen=True, array_like=True):
@@ -213,6 +217,7 @@ class Copied(msgspec.Struct, frozen=True, array_like=True):
     reactions: tuple[Reaction, ...]
     unsent_by: str = ""
     """As Change.by."""
+    expires_us: int = 0
 
 
 class Resumed(msgspec.Struct, frozen=True, array_like=True):

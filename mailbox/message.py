@@ -4,6 +4,7 @@ import msgspec
 
 from rowbox.mailbox import representation
 from rowbox.mailbox.clocks.clock import US_PER_MS
+from rowbox.mailbox.expiry.ttl import has_expired
 from rowbox.mailbox.group import GroupPart, Told
 from rowbox.mailbox.ids import sent_timestamp, to_text
 from rowbox.mailbox.reactions import Reaction, Tally, tallies_of
@@ -50,6 +51,10 @@ class Message(msgspec.Struct, frozen=True, array_like=True):
     """None: it is a message."""
     group: GroupPart | None = None
     """Of an event of a group: what its members' rows make of it. Then `participants` is empty."""
+    expires_us: int = 0
+    """When it ends, in all copies; 0: when retention takes it."""
+    ttl_ms: int | None = None
+    """Not None: it is no message. Its sender has set the conversation's ttl to this, under the id that it has."""
 
     @property
     def sent_us(self) -> int:
@@ -57,8 +62,8 @@ class Message(msgspec.Struct, frozen=True, array_like=True):
         return sent_timestamp(self.message_id)
 
     def is_expired(self, now_us: int, retention_ms: int) -> bool:
-        """Whether retention has taken it, counted from its sending."""
-        return is_expired(self.sent_us, now_us, retention_ms)
+        """Whether it has ended: by retention, counted from its sending, or by an end of its own."""
+        return is_expired(self.sent_us, now_us, retention_ms) or has_expired(self.expires_us, now_us)
 
 
 def is_expired(sent_us: int, now_us: int, retention_ms: int) -> bool:
@@ -71,7 +76,7 @@ class MessageCopy(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     `json` is the message as clients get it (representation.py), encoded once. `version` is the mailbox's own
     (lastUpdatedTimestamp), `epoch` the owner's that wrote it. `came` is the version with which the message came into
-    the mailbox: by that it expires. It is `version` unless the message was changed.
+    the mailbox: by that retention takes it. It is `version` unless the message was changed. `expires_us`: Message.
 
     Kept by the hundred thousand and never part of a cycle: the cyclic collector does not look at it. Owners hand it to
     one another as an array (hand_over.py).
@@ -82,6 +87,7 @@ class MessageCopy(msgspec.Struct, frozen=True, array_like=True, gc=False):
     epoch: int
     json: bytes
     came: int
+    expires_us: int = 0
 
 
 def copy_of(
@@ -122,7 +128,9 @@ def copy_of(
         name, role, owner = told.name or msgspec.UNSET, told.role or msgspec.UNSET, told.owner or msgspec.UNSET
         event = representation.Event(told.type, message.sender_id, told.users, name, role, owner)
         made = msgspec.structs.replace(made, kind="system", event=event)
-    return MessageCopy(message.message_id, version, epoch, representation.encode(made), came)
+    if message.expires_us:
+        made = msgspec.structs.replace(made, expires_timestamp=message.expires_us)
+    return MessageCopy(message.message_id, version, epoch, representation.encode(made), came, message.expires_us)
 
 
 def _shown(tallies: tuple[Tally, ...]) -> tuple[representation.Reaction, ...] | msgspec.UnsetType:

@@ -121,6 +121,13 @@ class Message(Struct, rename="camel", frozen=True, forbid_unknown_fields=True, g
         ]
         | UnsetType
     ) = UNSET
+    expires_timestamp: (
+        Annotated[
+            Timestamp,
+            Meta(description="When the message disappears, in every copy: drop it then. Missing: by retention alone."),
+        ]
+        | UnsetType
+    ) = UNSET
 
 
 class Receipts(Struct, rename="camel", frozen=True, forbid_unknown_fields=True, gc=False):
@@ -201,6 +208,22 @@ class Conversation(Struct, rename="camel", frozen=True, forbid_unknown_fields=Tr
             Meta(
                 description="True: and no message has come since, so it is in no list. Only what changed since a token "
                 "has it: drop it."
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    snippet_expires_timestamp: (
+        Annotated[
+            Timestamp,
+            Meta(description="When the newest message disappears: show no snippet from then on. Nothing else tells."),
+        ]
+        | UnsetType
+    ) = UNSET
+    ttl_ms: (
+        Annotated[
+            int,
+            Meta(
+                ge=0, description="For how long after their sending messages last; missing: until retention ends them."
             ),
         ]
         | UnsetType

@@ -19,6 +19,7 @@ from rowbox.api.v1.request_types import (
     SearchQuery,
     SendMessage,
     SendStatusQuery,
+    SetConversationTtl,
     UnsendMessage,
 )
 from rowbox.api.v1.responses import (
@@ -31,6 +32,7 @@ from rowbox.api.v1.responses import (
     MarkReadResponse,
     SearchResponse,
     SendMessageResponse,
+    SetTtlResponse,
 )
 from rowbox.api.v1.users.blocks import BLOCK_CALLS
 from rowbox.api.v1.users.docs import USER_CALLS
@@ -125,6 +127,22 @@ limit."""
 _MARK_READ: Final = """\
 A message in front of the mark changes nothing: the answer says what stands. The user's other devices hear of it
 as of any change of the conversation, and it stays at its place in the list."""
+
+_SET_TTL: Final = """\
+Messages that are sent from then on disappear after that time, counted from their sending, in every copy: they are in no
+answer any more, and the store removes them later. Each has its `expiresTimestamp`, the same for all who have it. A
+client drops it by itself then; nothing else tells of it. What was sent before keeps its end, or has none. An edited
+message keeps its end, too.
+
+In a conversation of two either side sets the ttl. The other one's mailbox hears of it behind what was sent before; of
+two settings at one time the one with the later time stands in both. In a group it is a setting of the group, which its
+owner and admins change, with a system message; it is for whatever the group's row takes after that. A conversation
+shows its `ttlMs`. Where the server's retention is shorter, that ends messages earlier.
+
+What somebody sets who is blocked by the other one is answered as ever; the other one's mailbox takes it when the block
+ends. Who blocks the other one sets no ttl (`blocked_by_you`).
+
+A request that got no answer can be sent again: where the ttl is so already, `changed` is false."""
 
 _CONVERSATIONS: Final = f"""\
 Without `lastUpdatedTimestamp`: a page of all conversations, the one with the newest message first. Go on with
@@ -301,6 +319,19 @@ CALLS: Final = (
         {200: "The conversation afterwards."},
         MarkReadResponse,
         ("unknown_conversation", "unknown_message", "message_too_large", "unsupported_media_type"),
+    ),
+    CallDoc(
+        "setTtl",
+        "post",
+        "Sets for how long a conversation's messages last. Counts against the send limit.",
+        _SET_TTL,
+        SetConversationTtl,
+        {200: "What is sent from now on lasts so long."},
+        SetTtlResponse,
+        (
+            *("unknown_conversation", "blocked_by_you", *_IN_GROUPS, "message_too_large", "unsupported_media_type"),
+            *("peer_too_old", "feature_off"),
+        ),
     ),
     CallDoc(
         "fetchConversation",

@@ -1,10 +1,10 @@
 """The handlers of the calls: each turns a Call into a value of the port, and the port's answer into a CallResult.
 They know nothing of HTTP.
 
-editMessage, unsendMessage, react, markRead and what changes conversations, groups, devices, profiles or blocks count
-against the send limit, because they write; sendStatus, fetchGroup, fetchDevices, fetchUser, fetchUsers, fetchBlocks,
-fetchHidden, fetchPresence, heartbeat and connect against the fetch limit, because they do not. search has a limit of
-its own.
+editMessage, unsendMessage, react, markRead, setTtl and what changes conversations, groups, devices, profiles or blocks
+count against the send limit, because they write; sendStatus, fetchGroup, fetchDevices, fetchUser, fetchUsers,
+fetchBlocks, fetchHidden, fetchPresence, heartbeat and connect against the fetch limit, because they do not. search has
+a limit of its own.
 """
 
 from collections.abc import Awaitable, Callable
@@ -34,6 +34,7 @@ from rowbox.api.v1.requests import (
     parse_search,
     parse_send,
     parse_send_status,
+    parse_set_ttl,
     parse_unsend,
 )
 from rowbox.api.v1.responses import (
@@ -45,6 +46,7 @@ from rowbox.api.v1.responses import (
     encode_page,
     encode_receipts,
     encode_send,
+    encode_set_ttl,
 )
 from rowbox.api.v1.users.blocks import BlockRequests, encode_block, encode_blocks
 from rowbox.api.v1.users.hidden import encode_hidden, parse_fetch_hidden
@@ -107,6 +109,7 @@ class Handlers:
             Operation("unsendMessage", "POST", "/v1/unsendMessage", "send", self.unsend_message),
             Operation("react", "POST", "/v1/react", "send", self.react),
             Operation("markRead", "POST", "/v1/markRead", "send", self.mark_read),
+            Operation("setTtl", "POST", "/v1/setTtl", "send", self.set_ttl),
             Operation("fetchConversation", "GET", "/v1/fetchConversation", "fetch", self.fetch_conversation),
             Operation("fetchMessages", "GET", "/v1/fetchMessages", "fetch", self.fetch_messages),
             Operation("fetchChanges", "GET", "/v1/fetchChanges", "fetch", self.fetch_changes),
@@ -168,6 +171,10 @@ class Handlers:
     async def mark_read(self, call: Call) -> CallResult:
         result = await self._port.mark_read(parse_mark_read(call.take_body(), call.claims, self._read_user_id))
         return CallResult(200, encode_mark_read(result), result.quota)
+
+    async def set_ttl(self, call: Call) -> CallResult:
+        result = await self._port.set_ttl(parse_set_ttl(call.take_body(), call.claims, self._read_user_id))
+        return CallResult(200, encode_set_ttl(result), result.quota)
 
     async def fetch_conversation(self, call: Call) -> CallResult:
         request = parse_fetch_conversation(call.query, call.claims, self._poll, self._read_user_id)

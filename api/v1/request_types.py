@@ -11,6 +11,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from rowbox.api.v1.reading.fields import ActingUserId
 from rowbox.cacheserver.port import MAX_GROUP_RECEIPTS
+from rowbox.mailbox.expiry.ttl import MAX_TTL_MS, MIN_TTL_MS
 from rowbox.mailbox.representation import ClientMessageId, Id, UserId
 from rowbox.mailbox.search.query import MAX_QUERY
 
@@ -129,6 +130,23 @@ class ReactToMessage(Struct, rename="camel", kw_only=True, frozen=True, forbid_u
             description=f"One emoji of at most {MAX_EMOJI_BYTES} bytes of UTF-8; empty: the user takes his back.",
             examples=["\U0001f44d"],
             extra_json_schema={"maxLength": MAX_EMOJI_BYTES},
+        ),
+    ]
+    user_id: ActingUserId | UnsetType = UNSET
+
+
+class SetConversationTtl(Struct, rename="camel", kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """For how long messages of a conversation last."""
+
+    conversation_id: Annotated[Id, Meta(description="The conversation: of two, or a group.")]
+    ttl_ms: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=MAX_TTL_MS,
+            description=f"For so long after their sending, in milliseconds: {MIN_TTL_MS} (an hour) at least, a year at "
+            "most. 0: until the server's retention ends them.",
+            examples=[86_400_000],
         ),
     ]
     user_id: ActingUserId | UnsetType = UNSET

@@ -37,6 +37,7 @@ from rowbox.api.v1.request_types import (
     SearchQuery,
     SendMessage,
     SendStatusQuery,
+    SetConversationTtl,
     UnsendMessage,
 )
 from rowbox.cacheserver.port import (
@@ -50,8 +51,10 @@ from rowbox.cacheserver.port import (
     React,
     Search,
     Send,
+    SetTtl,
 )
 from rowbox.mailbox.errors import BadRequest, MessageTooLarge
+from rowbox.mailbox.expiry.ttl import MIN_TTL_MS
 from rowbox.mailbox.ids import from_text
 from rowbox.mailbox.pages.page_cut import PAGE_BYTES
 from rowbox.mailbox.search.query import Query
@@ -62,6 +65,7 @@ _edit_message = msgspec.json.Decoder(EditMessage)
 _unsend_message = msgspec.json.Decoder(UnsendMessage)
 _react = msgspec.json.Decoder(ReactToMessage)
 _mark_read = msgspec.json.Decoder(MarkReadUpTo)
+_set_ttl = msgspec.json.Decoder(SetConversationTtl)
 _send_status = QueryParser(SendStatusQuery)
 _fetch_conversation = QueryParser(FetchConversationQuery)
 _fetch_messages = QueryParser(FetchMessagesQuery)
@@ -115,6 +119,16 @@ def parse_react(body: bytes, claims: Claims, read_user_id: ReadUserId = plain_us
     request = decode(_react, body)
     emoji = emoji_of(request.emoji) if request.emoji else ""
     return React(*_message(request, claims, read_user_id), emoji, claims.bearer)
+
+
+def parse_set_ttl(body: bytes, claims: Claims, read_user_id: ReadUserId = plain_user_id) -> SetTtl:
+    """The ttl in a body. BadRequest, UnknownParameter, Forbidden."""
+    request = decode(_set_ttl, body)
+    if 0 < request.ttl_ms < MIN_TTL_MS:
+        raise BadRequest(f"ttlMs is 0 or {MIN_TTL_MS} at least")
+    conversation_id = from_text(request.conversation_id, "conversationId")
+    user_id = acting_user(request.user_id, "userId", claims, read_user_id)
+    return SetTtl(user_id, conversation_id, request.ttl_ms, claims.bearer)
 
 
 def _change(

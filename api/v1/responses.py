@@ -17,6 +17,7 @@ from rowbox.cacheserver.port import (
     Page,
     ReceiptsResult,
     SendResult,
+    TtlResult,
 )
 from rowbox.mailbox.pages.changes_body import ChangesTail, encode_changes
 from rowbox.mailbox.receipts import MemberReceipt
@@ -48,6 +49,16 @@ class SendMessageResponse(Struct, rename="camel", kw_only=True, frozen=True, for
     last_updated_timestamp: Version
     pending_recipients: Annotated[Count, Meta(description="Recipients whose mailbox does not show it yet.")]
     duplicate: Annotated[bool, Meta(description="An earlier request with this clientMessageId had sent it.")]
+
+
+class SetTtlResponse(Struct, rename="camel", kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """A conversation for whose messages somebody said how long they last."""
+
+    conversation_id: ConversationId
+    last_updated_timestamp: Annotated[
+        int, Meta(ge=0, description="The conversation's version; of a group, the group's.", examples=[1763380800000123])
+    ]
+    changed: Annotated[bool, Meta(description="False: it was so before, or an earlier try of this request did it.")]
 
 
 class MarkReadResponse(Struct, rename="camel", kw_only=True, frozen=True, forbid_unknown_fields=True):
@@ -223,6 +234,17 @@ def encode_mark_read(result: MarkReadResult) -> bytes:
             conversation_id=result.conversation_id.hex(),
             unread_count=result.unread_count,
             last_updated_timestamp=result.last_updated_timestamp,
+        )
+    )
+
+
+def encode_set_ttl(result: TtlResult) -> bytes:
+    """The body of a SetTtlResponse."""
+    return _encode(
+        SetTtlResponse(
+            conversation_id=result.conversation_id.hex(),
+            last_updated_timestamp=result.last_updated_timestamp,
+            changed=result.changed,
         )
     )
 

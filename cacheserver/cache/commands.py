@@ -31,6 +31,7 @@ from rowbox.mailbox.groups.requests import GroupChanged, GroupReceipts, GroupSen
 from rowbox.mailbox.message import Message
 from rowbox.mailbox.receipts import Receipt
 from rowbox.mailbox.revocation import Bearer
+from rowbox.mailbox.ttls.ttl_row import NewTtl, TtlSet, set_ttl
 
 CommandResult: TypeAlias = (
     Sent
@@ -41,6 +42,7 @@ CommandResult: TypeAlias = (
     | Device
     | SignOutDone
     | AccountChanged
+    | TtlSet
     | GroupSent
     | GroupChanged
     | GroupView
@@ -166,8 +168,35 @@ class ChangeCommand(Command, eq=False):
         return answer
 
 
+class TtlCommand(Command, eq=False):
+    """Sets a conversation's ttl in the row of a user, and in those of `new.holders` in the same commit."""
+
+    user_id: str
+    new: NewTtl
+    bearer: Bearer | None
+    judge: Judge
+
+    def __post_init__(self) -> None:
+        self.users = (self.user_id, *self.new.holders)
+        self.size_bytes = CELL_BYTES * len(self.users)
+
+    def decide(self, plans: Sequence[Plan]) -> CommandResult:
+        """Returns TtlSet. Raises TokenRevoked, BlockedByYou, and what `set_ttl` does."""
+        self.judge(self.bearer)
+        plan = plans[0]
+        plan.admit(self.bearer)
+        state = plan.conversation(self.new.conversation_id)
+        for other in state.participants if state is not None else ():
+            blocks.check_may_write(plan, other)
+        answer = set_ttl(plan, self.new)
+        if answer.message is not None:
+            for holder in plans[1:]:
+                blocks.deliver(holder, answer.message)
+        return answer
+
+
 class DeliverCommand(Command, eq=False):
-    """Delivers messages of other users to one user, what these were changed to, and reactions of others, in order.
+    """Delivers messages of other users to one user, what became of these, and what others set, in order.
 
     The result is how many of the messages, counted from the first, the mailbox has afterwards: all, or those before the
     first one whose delivery needs a read. So what is ready is written by one command and one mutation, and no message
@@ -320,14 +349,14 @@ EMPTY_CELL_BYTES = 150
 class SweepCommand(Command, eq=False):
     """Empties messages of a conversation that its user has deleted up to `floor`; `following` is where that goes on.
 
-    Of each cell its messageId, epoch, version, and first version. The result is how many; None, and nothing is done,
-    where it was deleted once more meanwhile.
+    Of each cell its messageId, epoch, version, first version, and end. The result is how many; None, and nothing is
+    done, where it was deleted once more meanwhile.
     """
 
     user_id: str
     conversation_id: bytes
     floor: int
-    cells: Sequence[tuple[bytes, int, int, int]]
+    cells: Sequence[tuple[bytes, int, int, int, int]]
     following: bytes
 
     def __post_init__(self) -> None:

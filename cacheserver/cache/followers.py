@@ -107,6 +107,11 @@ class Followers:
     def __contains__(self, user_id: str) -> bool:
         return user_id in self._by_user
 
+    @property
+    def users(self) -> Collection[str]:
+        """Whose mailboxes are followed."""
+        return self._by_user.keys()
+
     def begin(self, request: Follow, grant: Grant, head: int, notify: Notify) -> Follower:
         """Takes in a follower of a mailbox that has this head now. Overloaded where there is no room for one more,
         ConnectedElsewhere where its device has a connection here that is newer than the request's.

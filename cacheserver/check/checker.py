@@ -80,7 +80,8 @@ class Checker:
         self._lives = lives(settings)
         is_live = store.late_writes if is_live is None else is_live
         self._before_us = now_us() - slack_us if is_live else None
-        self._balance = CopyBalance(self._horizon().messages, self._before_us)
+        horizon = self._horizon()
+        self._balance = CopyBalance(horizon.messages, self._before_us, horizon.latest_us)
         self._looks = RowLooks(store, self._horizon)
         self.progress = Progress(store.shards)
 

@@ -75,7 +75,8 @@ class CopyCheck:
     def _is_judged(self, message: MessageCell, horizon: Horizon) -> bool:
         sent_us = sent_timestamp(message.message_id)
         newest_us = max([sent_us, _changed_at(message), *(one.version for one in message.reactions)])
-        return horizon.messages < sent_us and (self._before_us is None or newest_us < self._before_us)
+        may_be_gone = horizon.may_be_gone(sent_us, message.expires_us)
+        return not may_be_gone and (self._before_us is None or newest_us < self._before_us)
 
     async def _check_sender(self, message: MessageCell, report: Report) -> MessageCell | None:
         copy = await self._copy(message.sender_id, message)
@@ -93,7 +94,7 @@ class CopyCheck:
         copy = await self._copy(holder, message)
         if copy is None or _changed_at(copy) < _changed_at(message):
             told = message.message_id, message.conversation_id, message.sender_id, participants, message.content
-            self._on_missing(holder, Message(*told, message.change))
+            self._on_missing(holder, Message(*told, message.change, expires_us=message.expires_us))
         if copy is None:
             report(Code.COPY_MISSING, f"{holder} has no copy of message {message.message_id.hex()}")
         elif _changed_at(copy) < _changed_at(message):
@@ -104,6 +105,8 @@ class CopyCheck:
             pass  # its author has changed it again since this row was read
         elif (copy.sender_id, copy.content) != (message.sender_id, message.content):
             report(Code.COPY_DIFFERS, f"{holder} has message {message.message_id.hex()} with another text or sender")
+        if copy is not None and copy.expires_us != message.expires_us:
+            report(Code.ENDS, f"{holder} has message {message.message_id.hex()} with another end")
         return copy
 
     def _check_reaction(

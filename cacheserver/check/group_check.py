@@ -125,14 +125,15 @@ class GroupCheck:
 def _differences(
     user_id: str, log: _GroupLog, part: _Part, before_us: int | None, horizon: Horizon
 ) -> Iterator[tuple[Code, str]]:
-    def is_judged(message_id: bytes) -> bool:
-        sent_us = sent_timestamp(message_id)
-        return sent_us > horizon.messages and (before_us is None or sent_us < before_us)
+    def is_judged(message: MessageCell) -> bool:
+        sent_us = sent_timestamp(message.message_id)
+        may_be_gone = horizon.may_be_gone(sent_us, message.expires_us)
+        return not may_be_gone and (before_us is None or sent_us < before_us)
 
     stay = _stay(user_id, log, part)
     for message_id, copy in part.messages.items():
         message = log.messages.get(message_id)
-        if message is None and is_judged(message_id):
+        if message is None and is_judged(copy):
             yield Code.COPY_UNSENT, f"message {message_id.hex()} is not in the group's row"
         elif message is not None:
             yield from _difference(message, copy, user_id, stay, before_us)
@@ -140,14 +141,14 @@ def _differences(
     if log.group is not None and log.group.member(user_id) is not None and read > part.read_mark:
         text = f"{read.hex()} is read, as the group's row says; the own one says {part.read_mark.hex()}"
         yield Code.RECEIPT_AHEAD, text
-    for message_id in log.messages:
+    for message_id, message in log.messages.items():
         version = sent_timestamp(message_id)
         if message_id <= part.floor_id:
             continue
         has_it = message_id in part.messages
         if has_it and stay.has_ended_before(version) and not stay.was_given(version):
             yield Code.NOT_A_MEMBER, f"has message {message_id.hex()}, sent while the user was out"
-        is_missed = not has_it and stay.begun_at <= version <= stay.ended_at and is_judged(message_id)
+        is_missed = not has_it and stay.begun_at <= version <= stay.ended_at and is_judged(message)
         is_on_its_way = version > part.chain and user_id in log.pending.get(message_id, ())
         if is_missed and not (is_on_its_way or _declined(part, version)):
             yield Code.COPY_MISSING, f"lacks message {message_id.hex()}, and has come to {part.chain}"
@@ -199,6 +200,8 @@ def _difference(
     name = f"message {message.message_id.hex()}"
     if (message.sender_id, message.told) != (copy.sender_id, copy.told):
         yield Code.COPY_DIFFERS, f"{name} has another sender than in the group's row, or tells of another event"
+    if message.expires_us != copy.expires_us:
+        yield Code.ENDS, f"{name} has another end than in the group's row"
     done_at, known_at = _changed_at(message), _changed_at(copy)
     if before_us is not None and max(message.version, known_at) >= before_us:
         return  # one of both rows was read before it was changed

@@ -72,7 +72,7 @@ class FeedPages:
 
 def _gives_its_message(view: View, entry: LogCell) -> bool:
     """Whether an entry tells of a message that is still there and, as far as memory says, has not changed since."""
-    if not tells_of_a_message(entry, view.horizon, view.floors):
+    if not tells_of_a_message(entry, view.horizon, view.now_us, view.floors):
         return False
     copy = view.mailbox.copy_in_memory(entry.conversation_id, entry.message_id)
     return copy is None or copy.version == entry.version

@@ -123,11 +123,12 @@ def _gap(entries: Sequence[LogCell]) -> int:
 
 
 def is_message(view: View, entry: LogCell, conversation_id: bytes | None) -> bool:
-    """Whether an entry above the view's horizon shows a message, new or changed: of a conversation, None: of any.
+    """Whether an entry above the view's horizon shows a message that is there, new or changed: of a conversation, None:
+    of any.
 
-    A changed message is older than its change: retention may have taken it.
+    A changed message is older than its change: retention may have taken it. Any may have ended by itself.
     """
-    # Most are new ones: a call less for each of a delta.
-    is_new = entry.kind is ChangeKind.MESSAGE and not view.floors
-    shows = is_new or tells_of_a_message(entry, view.horizon, view.floors)
+    # Most are new ones, and have no end: a call less for each of a delta.
+    is_new = entry.kind is ChangeKind.MESSAGE and not view.floors and not entry.expires_us
+    shows = is_new or tells_of_a_message(entry, view.horizon, view.now_us, view.floors)
     return shows and conversation_id in (None, entry.conversation_id)

@@ -211,7 +211,7 @@ class PageReader:
                 for column in await self._cells_of(view, entry):
                     found[keys.split_message_qualifier(column[0]).version] = column
             else:
-                stamp = entry.epoch, entry.version, entry.first_version
+                stamp = entry.epoch, entry.version, entry.first_version, entry.expires_us
                 qualifiers.append(keys.message_qualifier(*_ids(entry), *stamp))
         if qualifiers:
             await self._turns.next()
@@ -239,7 +239,7 @@ class PageReader:
 
         Where none was changed, `columns` as they are: each counts or not by itself.
         """
-        if not any(len(qualifier) == keys.CHANGED_MESSAGE_BYTES for qualifier, _ in columns):
+        if not any(keys.may_be_changed(qualifier) for qualifier, _ in columns):
             return columns
         newest: dict[bytes, Column] = {}
         superseded: list[bytes] = []
@@ -291,7 +291,7 @@ def _ids(entry: LogCell) -> tuple[bytes, bytes]:
 
 
 def _version_of(column: Column) -> int:
-    _, version, _ = keys.message_stamp(column[0])
+    _, version, _, _ = keys.message_stamp(column[0])
     return version
 
 
@@ -305,6 +305,7 @@ def _copy(view: View, column: Column) -> MessageCopy:
     cell = codec.decode(Family.MESSAGES, *column)
     assert isinstance(cell, MessageCell)
     participants = view.state_of(cell.conversation_id).participants
-    message = Message(cell.message_id, cell.conversation_id, cell.sender_id, participants, cell.content, cell.change)
+    told = cell.sender_id, participants, cell.content, cell.change
+    message = Message(cell.message_id, cell.conversation_id, *told, expires_us=cell.expires_us)
     of_copy = cell.version, cell.epoch, cell.client_message_id, cell.came, cell.reactions, view.mailbox.user_id
     return copy_of(message, message.sent_us, *of_copy, cell.told, cell.tallies)

@@ -11,9 +11,11 @@ writes: then it shows what the states say at this time (Conversation.at), and th
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from functools import partial
 
+from rowbox.cacheserver.background import BackgroundLoop
 from rowbox.cacheserver.cache.commands import Command, CommandResult, SettleCommand
 from rowbox.cacheserver.cache.table import Table
 from rowbox.cacheserver.clocks import NowUs
@@ -23,6 +25,10 @@ from rowbox.mailbox.pages.conversation_pages import has_delta
 
 AT_ONCE = 100
 PATIENCE_S = 2.0
+LOOK_S = 30.0
+"""Between two looks at the mailboxes that are followed: a follower hears so much later at most of what has ended."""
+LOOK_AT_ONCE = 1_000
+"""Mailboxes looked at in one turn of the loop."""
 MOST_GOING_ON = 100
 """Mailboxes at most in which settlements go on by themselves; any other waits for its next fetch."""
 
@@ -30,8 +36,19 @@ MOST_GOING_ON = 100
 class Settling:
     """Settles conversations of one owner's users."""
 
-    def __init__(self, table: Table, submit: Callable[[Command], None], now_us: NowUs) -> None:
+    def __init__(
+        self,
+        table: Table,
+        submit: Callable[[Command], None],
+        now_us: NowUs,
+        followed: Callable[[], Iterable[str]] = lambda: (),
+    ) -> None:
+        """`followed` gives the users whose mailboxes are followed."""
         self._table = table
+        self._followed = followed
+        self.loop = BackgroundLoop("followed-endings", self._round)
+        """Looks at the mailboxes that are followed: a follower is told of changes alone, and nobody asks for him. The
+        first follower wakes it."""
         self._submit = submit
         self._now_us = now_us
         self._loop = asyncio.get_running_loop()
@@ -93,6 +110,18 @@ class Settling:
             if ended or mailbox.index.endings.first > horizon:
                 return ended
             await asyncio.sleep(0)  # only entries of the past were met, and there are more
+
+    async def _round(self) -> float | None:
+        followed = tuple(self._followed())
+        for place, user_id in enumerate(followed):
+            row = self._table.peek(user_id)
+            mailbox = row.mailbox if row is not None else None
+            if mailbox is not None and mailbox.index.endings.first <= mailbox.horizon(self._now_us()):
+                with suppress(RowboxError):  # another look does it, here or at its next owner
+                    await self.a_part(user_id)
+            elif place % LOOK_AT_ONCE == LOOK_AT_ONCE - 1:
+                await asyncio.sleep(0)
+        return LOOK_S if followed else None
 
     def close(self) -> None:
         """Begins no further part."""

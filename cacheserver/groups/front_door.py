@@ -310,6 +310,7 @@ class FrontDoor:
         settings = repr(deed.settings)
         if deed.settings.history is History.NONE:  # groups have the hashes that they got before there was this setting
             settings = settings.replace(f", history={History.NONE!r}", "")
+        settings = settings.replace(", ttl_ms=0", "")  # no request that makes a group says more of it
         asked = f"({deed.name!r}, {sorted(set(deed.members))!r}, {settings})"
         creation = payload_hash(request.conversation_id, asked)
         most = self._settings.max_members

@@ -73,8 +73,10 @@ from rowbox.cacheserver.port import (
     Send,
     SendResult,
     SetPush,
+    SetTtl,
     SignOut,
     SignOutResult,
+    TtlResult,
     UsersShown,
 )
 from rowbox.cacheserver.rows.stash import HandedRow, HandOver
@@ -287,6 +289,10 @@ class Node:
     async def react(self, request: React) -> ChangeResult:
         """See MailboxPort."""
         return await self._at_work(request.user_id).react(request)
+
+    async def set_ttl(self, request: SetTtl) -> TtlResult:
+        """See MailboxPort."""
+        return await self._at_work(request.user_id).set_ttl(request)
 
     async def change_group(self, request: ChangeGroup) -> GroupResult:
         """See MailboxPort."""

@@ -51,6 +51,7 @@ from rowbox.cacheserver.cache.commands import (
     MarkReadCommand,
     ReceiptsCommand,
     SendCommand,
+    TtlCommand,
 )
 from rowbox.cacheserver.cache.row import Row
 from rowbox.cacheserver.cache.table import Table
@@ -61,7 +62,7 @@ from rowbox.cacheserver.commit.pipeline import Pipeline, PipelineLimits
 from rowbox.cacheserver.delivery.delivery import Delivery
 from rowbox.cacheserver.delivery.group_events import Delivered
 from rowbox.cacheserver.delivery.recovery import Recovery
-from rowbox.cacheserver.features import check_deed
+from rowbox.cacheserver.features import check_deed, check_ttls
 from rowbox.cacheserver.fetch.feed import Feed
 from rowbox.cacheserver.fetch.feed_pages import FeedPages
 from rowbox.cacheserver.fetch.fetches import Fetches
@@ -123,8 +124,10 @@ from rowbox.cacheserver.port import (
     Send,
     SendResult,
     SetPush,
+    SetTtl,
     SignOut,
     SignOutResult,
+    TtlResult,
     UsersShown,
 )
 from rowbox.cacheserver.push.port import PushPort
@@ -134,6 +137,7 @@ from rowbox.cacheserver.receipts.gatherings import Gatherings
 from rowbox.cacheserver.receipts.receipts import Receipts
 from rowbox.cacheserver.refused_turns import COMES_AGAIN
 from rowbox.cacheserver.rows.cleaner import Cleaner
+from rowbox.cacheserver.rows.disappeared import Disappeared
 from rowbox.cacheserver.rows.loader import Loader
 from rowbox.cacheserver.rows.row_reader import RowReader
 from rowbox.cacheserver.rows.stash import HandedRow
@@ -151,6 +155,7 @@ from rowbox.mailbox.aggregate.plan import Marked, NewSend, Plan, Sent
 from rowbox.mailbox.cells import DEVICES, MEMBERSHIP, DedupeCell, OutboxCell
 from rowbox.mailbox.clocks.clock import US_PER_MS
 from rowbox.mailbox.errors import (
+    BadRequest,
     HandoverInProgress,
     NotInGroups,
     NotTheOwner,
@@ -162,7 +167,7 @@ from rowbox.mailbox.errors import (
 )
 from rowbox.mailbox.group import group_name, is_group_name
 from rowbox.mailbox.groups.message_row import Windows
-from rowbox.mailbox.groups.requests import GroupAnswer, GroupRequest
+from rowbox.mailbox.groups.requests import GroupAnswer, GroupRequest, Update
 from rowbox.mailbox.ids import client_id_hash, direct_conversation_id, payload_hash, sent_timestamp, shard_of
 from rowbox.mailbox.message import Message
 from rowbox.mailbox.pages.cursor import Bookmarks
@@ -170,6 +175,7 @@ from rowbox.mailbox.people.profile import Profile
 from rowbox.mailbox.receipts import Receipt
 from rowbox.mailbox.revocation import Bearer
 from rowbox.mailbox.settings.config import MessageSettings, Settings
+from rowbox.mailbox.ttls.ttl_row import NewTtl, TtlSet
 
 MAX_PENDING = 1_000_000
 """Recipients of messages on their way, of all messages together; their bytes are bounded as well."""
@@ -276,6 +282,7 @@ class Owner:
             wait_s=settings.commit.delivery_wait_ms / 1000,
         )
         self.recovery = Recovery(store, self._ownership, self._visit_outbox)
+        self.disappeared = Disappeared(store, self._ownership, self.cleaner, time.seen_us)
         self.loader = Loader(store, self.cleaner, clock, time, _mailbox_limits(settings))
         self.table = Table(
             self.loader,
@@ -301,7 +308,7 @@ class Owner:
         )
         self.receipts = Receipts(self.table, self.pipeline.submit, self._tell, settings.messages.receipts)
         self.gatherings = Gatherings(self.pipeline.submit)
-        self.settling = Settling(self.table, self.pipeline.submit, time.seen_us)
+        self.settling = Settling(self.table, self.pipeline.submit, time.seen_us, self._followed)
         self.revocations = Revocations(
             RevokedIds(store, self._end_revoked, self._owns_all),
             self.table,
@@ -406,6 +413,8 @@ class Owner:
         await self.revocations.ids.read()
         self.cleaner.loop.start()
         self.recovery.loop.start()
+        self.disappeared.loop.start()
+        self.settling.loop.start()
         self.groups.forgetting.loop.start()
         self.deleted_copies.loop.start()
         if self._store.late_writes:
@@ -433,6 +442,8 @@ class Owner:
         await self.device_uses.loop.close()
         await self.device_uses.flush(DEVICES_CLOSE_S)
         await self.recovery.loop.close()
+        await self.disappeared.loop.close()
+        await self.settling.loop.close()
         await self.groups.forgetting.loop.close()
         await self.deleted_copies.loop.close()
         await self.revocations.ids.loop.close()
@@ -675,11 +686,7 @@ class Owner:
         quota = self._limits.take("send", user_id)
         if self.delivery.refuses(user_id):
             raise Overloaded("too many messages are on their way", retry_after_ms=1000)
-        holders: tuple[str, ...] = ()
-        if not self._store.late_writes:
-            _, mailbox = await self.table.loaded(user_id)
-            state = mailbox.index.get(request.conversation_id)
-            holders = tuple(one for one in state.participants if one != user_id) if state is not None else ()
+        holders = await self._holders(request)
         future: asyncio.Future[CommandResult] = self._loop.create_future()
         judge, routed = self.revocations.check_again, request.routed
         self.pipeline.submit(ChangeCommand(user_id, new(holders), bearer, judge, future=future, routed=routed))
@@ -690,6 +697,38 @@ class Owner:
             return ChangeResult(request.message_id, changed.version, changed.changed, quota)
         assert isinstance(answer, Changed)
         return ChangeResult(request.message_id, answer.version, answer.message is not None, quota)
+
+    async def set_ttl(self, request: SetTtl) -> TtlResult:
+        """See MailboxPort."""
+        user_id, bearer, conversation_id = request.user_id, request.bearer, request.conversation_id
+        if not self.revocations.admits_write(user_id, bearer):
+            await self._admit_in_line(user_id, bearer, request.routed)
+        check_ttls(self._ownership.features)
+        quota = self._limits.take("send", user_id)
+        if self.delivery.refuses(user_id):
+            raise Overloaded("too many messages are on their way", retry_after_ms=1000)
+        if request.ttl_ms > self._settings.max_ttl_ms:
+            raise BadRequest(f"ttlMs is at most {self._settings.max_ttl_ms} on this server (messages.max_ttl_ms)")
+        new = NewTtl(conversation_id, request.ttl_ms, self._random.getrandbits(62), await self._holders(request))
+        future: asyncio.Future[CommandResult] = self._loop.create_future()
+        judge, routed = self.revocations.check_again, request.routed
+        self.pipeline.submit(TtlCommand(user_id, new, bearer, judge, future=future, routed=routed))
+        try:
+            answer = await future
+        except NotInGroups:
+            deed = Update(None, None, request.ttl_ms)
+            changed = await self.front_door.change(ChangeGroup(user_id, conversation_id, deed, bearer))
+            return TtlResult(conversation_id, changed.version, changed.changed, quota)
+        assert isinstance(answer, TtlSet)
+        return TtlResult(conversation_id, answer.version, answer.message is not None, quota)
+
+    async def _holders(self, request: ChangeMessage | React | SetTtl) -> tuple[str, ...]:
+        """Whose rows take a change in the same commit, where no write can be late."""
+        if self._store.late_writes:
+            return ()
+        _, mailbox = await self.table.loaded(request.user_id)
+        state = mailbox.index.get(request.conversation_id)
+        return tuple(one for one in state.participants if one != request.user_id) if state is not None else ()
 
     def register_device(self, request: RegisterDevice) -> Coroutine[Any, Any, DevicesResult]:
         """See MailboxPort."""
@@ -873,7 +912,10 @@ class Owner:
 
     async def follow(self, request: Follow, notify: Notify) -> Following:
         """See MailboxPort."""
-        return await self.follows.follow(request, notify)
+        following = await self.follows.follow(request, notify)
+        if self.follows.followers.count == 1:
+            self.settling.loop.wake()
+        return following
 
     async def prove(self, request: ProvenToken) -> None:
         """See MailboxPort."""
@@ -934,6 +976,7 @@ class Owner:
             self.delivery.add_outbox(row.user_id, row.key, outbox)
         self.waiters.notify_loaded(row.user_id, row.mailbox.head)
         self.follows.loaded(row.mailbox)
+        self.disappeared.loaded(row.key, row.mailbox)
         self.receipts.loaded(row.mailbox)
         self.device_uses.loaded(row.mailbox)
         if row.mailbox.has_push and self.pushes is not None:
@@ -972,6 +1015,9 @@ class Owner:
 
     def _feed_bookmarks(self, user_id: str) -> Bookmarks:
         return self.feed.bookmarks(user_id)
+
+    def _followed(self) -> Collection[str]:
+        return self.follows.followers.users
 
     def _dropped(self, user_id: str) -> None:
         self.follows.dropped(user_id)

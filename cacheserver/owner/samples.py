@@ -146,6 +146,18 @@ def owner_samples(owner: Owner) -> Iterable[Sample]:
             "Scans for undelivered messages that came to their end.",
             owner.recovery.scans,
         ),
+        (
+            "rowbox_disappeared_cells_total",
+            "counter",
+            "Cells of messages that came to an end of their own and were found to be removed.",
+            owner.disappeared.removed,
+        ),
+        (
+            "rowbox_disappeared_walks_total",
+            "counter",
+            "Walks over all rows for messages that have ended that came to their end.",
+            owner.disappeared.walks,
+        ),
         ("rowbox_store_ranges", "gauge", "Ranges of the store that work or fail as one.", owner.quarantine.count),
         (
             "rowbox_store_ranges_suspect",
@@ -193,6 +205,8 @@ def owner_samples(owner: Owner) -> Iterable[Sample]:
     yield from owner.gatherings.samples()
     loops = (
         owner.recovery.loop,
+        owner.disappeared.loop,
+        owner.settling.loop,
         owner.cleaner.loop,
         owner.revocations.ids.loop,
         owner.follows.loop,

@@ -110,7 +110,7 @@ class DeletedCopies:
         except HandoverInProgress:
             self._table.drop_replaced(row, mailbox)
             raise
-        cells = [(cell.message_id, cell.epoch, cell.version, cell.first_version) for cell in left]
+        cells = [(one.message_id, one.epoch, one.version, one.first_version, one.expires_us) for one in left]
         if state.group is not None and cells:
             columns = [(Family.MESSAGES, keys.message_qualifier(conversation_id, *cell)) for cell in cells]
             if not await self._cleaner.remove_now(row.key, columns, mailbox.head):

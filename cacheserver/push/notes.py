@@ -7,6 +7,7 @@ import msgspec
 from rowbox.mailbox.aggregate.mailbox import Mailbox
 from rowbox.mailbox.cells import MEMBERSHIP
 from rowbox.mailbox.conversation import SNIPPET_CHARACTERS, Conversation
+from rowbox.mailbox.expiry.ttl import has_expired
 from rowbox.mailbox.ids import is_quiet, sent_timestamp, to_text
 from rowbox.mailbox.message import MessageCopy
 from rowbox.mailbox.push.note import MessageNote
@@ -46,12 +47,13 @@ def counts(state: Conversation, message_id: bytes) -> bool:
     return is_behind and not (state.group is not None and is_quiet(message_id))
 
 
-def newest_unread(mailbox: Mailbox, conversation_id: bytes, horizon: int) -> NewMessage | None:
+def newest_unread(mailbox: Mailbox, conversation_id: bytes, now_us: int) -> NewMessage | None:
     """The newest message of a conversation that somebody else wrote and the user has not read; None: there is none.
 
-    What was taken back is none, nor what retention took by `horizon` (Mailbox.horizon). Where memory has no messages of
-    the conversation, its state tells of its newest one.
+    What was taken back is none, nor what has ended by `now_us`. Where memory has no messages of the conversation, its
+    state tells of its newest one.
     """
+    horizon = mailbox.horizon(now_us)
     state = mailbox.index.get(conversation_id)
     if state is None or not state.unread_count:
         return None
@@ -60,12 +62,13 @@ def newest_unread(mailbox: Mailbox, conversation_id: bytes, horizon: int) -> New
         for copy in window.newest(None, LOOKED_AT):
             if copy.message_id <= state.read_mark:
                 return None
-            if copy.came > horizon and counts(state, copy.message_id):
+            is_there = copy.came > horizon and not has_expired(copy.expires_us, now_us)
+            if is_there and counts(state, copy.message_id):
                 shown = _decode(copy.json)
                 if not shown.unsent and shown.sender_id != mailbox.user_id:
                     return _of(copy, shown)
         return None
-    state = state.at(horizon)
+    state = state.at(horizon, now_us)
     if not counts(state, state.last_message_id) or not state.snippet:
         return None
     return NewMessage(state.last_message_id, state.last_message_version, state.last_sender_id, state.snippet)

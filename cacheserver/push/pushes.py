@@ -233,7 +233,7 @@ class Pushes:
                 self._clear(place)  # it was read or taken back while it was being told
 
     def _newest(self, mailbox: Mailbox, conversation_id: bytes) -> NewMessage | None:
-        return newest_unread(mailbox, conversation_id, mailbox.horizon(self._seen_us()))
+        return newest_unread(mailbox, conversation_id, self._seen_us())
 
     def _is_unread(self, place: Place, version: int) -> bool:
         """Whether the message that came with `version`, or one behind it, is unread; True where memory does not say."""

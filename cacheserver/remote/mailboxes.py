@@ -55,8 +55,10 @@ from rowbox.cacheserver.port import (
     Send,
     SendResult,
     SetPush,
+    SetTtl,
     SignOut,
     SignOutResult,
+    TtlResult,
     UsersShown,
 )
 from rowbox.cacheserver.remote.follows import RemoteFollows
@@ -104,7 +106,7 @@ OLD_PEER_RETRY_MS: Final = 10_000
 
 _Asked = TypeVar("_Asked")
 _Answered = TypeVar("_Answered")
-_Change = TypeVar("_Change", ChangeMessage, React, ChangeGroup, RegisterDevice, SetPush, SignOut)
+_Change = TypeVar("_Change", ChangeMessage, React, SetTtl, ChangeGroup, RegisterDevice, SetPush, SignOut)
 _Fetch = TypeVar("_Fetch", FetchConversations, FetchMessages, FetchChanges)
 _Fetched = TypeVar("_Fetched", Page, Changes)
 
@@ -171,6 +173,7 @@ def _add_writes(handlers: Handlers, port: MailboxPort, check: CheckRoute) -> Non
     handlers.add(calls.MARK_READ, _checked(check, port.mark_read))
     handlers.add(calls.CHANGE_MESSAGE, _checked(check, port.change_message))
     handlers.add(calls.REACT, _checked(check, port.react))
+    handlers.add(calls.SET_TTL, _checked(check, port.set_ttl))
     handlers.add(calls.CHANGE_GROUP, _checked(check, port.change_group))
     handlers.add(calls.REGISTER_DEVICE, _checked(check, port.register_device))
     handlers.add(calls.SET_PUSH, _checked(check, port.set_push))
@@ -369,6 +372,10 @@ class RemoteMailboxes:
     async def react(self, request: React, *, timeout_s: float | None = None) -> ChangeResult:
         """See MailboxPort."""
         return await self._change(calls.REACT, request, timeout_s)
+
+    async def set_ttl(self, request: SetTtl, *, timeout_s: float | None = None) -> TtlResult:
+        """See MailboxPort."""
+        return await self._change(calls.SET_TTL, request, timeout_s)
 
     async def register_device(self, request: RegisterDevice, *, timeout_s: float | None = None) -> DevicesResult:
         """See MailboxPort."""

@@ -55,8 +55,10 @@ from rowbox.cacheserver.port import (
     Send,
     SendResult,
     SetPush,
+    SetTtl,
     SignOut,
     SignOutResult,
+    TtlResult,
     UsersShown,
 )
 from rowbox.cacheserver.refused_turns import COMES_AGAIN, RefusedTurns
@@ -69,7 +71,7 @@ from rowbox.mailbox.revocation import Bearer
 
 _Result = TypeVar("_Result")
 _Ordered: TypeAlias = (
-    Send | MarkRead | ChangeMessage | React | ChangeGroup | RegisterDevice | SetPush | SignOut | ChangeAccount
+    Send | MarkRead | ChangeMessage | React | SetTtl | ChangeGroup | RegisterDevice | SetPush | SignOut | ChangeAccount
 )
 
 
@@ -103,6 +105,12 @@ class InTurn:
         if request.routed is None:
             return await self._target.react(request)
         return await self._in_turn(request.user_id, request.routed, self._target.react, request)
+
+    async def set_ttl(self, request: SetTtl) -> TtlResult:
+        """As `send`."""
+        if request.routed is None:
+            return await self._target.set_ttl(request)
+        return await self._in_turn(request.user_id, request.routed, self._target.set_ttl, request)
 
     async def change_group(self, request: ChangeGroup) -> GroupResult:
         """As `send`."""

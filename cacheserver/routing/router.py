@@ -28,7 +28,7 @@ import msgspec
 
 from rowbox.cacheserver.background import background_samples
 from rowbox.cacheserver.budget import text_bytes
-from rowbox.cacheserver.features import check_deed
+from rowbox.cacheserver.features import check_deed, check_ttls
 from rowbox.cacheserver.port import (
     AccountResult,
     AskPresence,
@@ -70,8 +70,10 @@ from rowbox.cacheserver.port import (
     Send,
     SendResult,
     SetPush,
+    SetTtl,
     SignOut,
     SignOutResult,
+    TtlResult,
     UsersShown,
 )
 from rowbox.cacheserver.routing.followings import Followings
@@ -194,6 +196,16 @@ class Router:
 
         def ask(target: Target, routed: Routed) -> Awaitable[ChangeResult]:
             return target.react(React(*asked, routed))
+
+        return await self._write(request.user_id, request.bearer, WRITE_BYTES, ask)
+
+    async def set_ttl(self, request: SetTtl) -> TtlResult:
+        """See MailboxPort. `changed` as of `change_message`."""
+        check_ttls(self._view.features)
+        asked = (request.user_id, request.conversation_id, request.ttl_ms, request.bearer)
+
+        def ask(target: Target, routed: Routed) -> Awaitable[TtlResult]:
+            return target.set_ttl(SetTtl(*asked, routed))
 
         return await self._write(request.user_id, request.bearer, WRITE_BYTES, ask)
 

@@ -25,7 +25,7 @@ from rowbox.mailbox.aggregate.needs import (
     RecountNeed,
 )
 from rowbox.mailbox.cells import DedupeCell, MessageCell, OutboxCell
-from rowbox.mailbox.conversation import UNREAD_CAP, Unread
+from rowbox.mailbox.conversation import UNREAD_CAP, Unread, unread_of
 from rowbox.mailbox.ids import hidden_conversation_id
 from rowbox.mailbox.people.own_settings import just_below
 
@@ -139,7 +139,7 @@ class RowReader:
         start = max(start, keys.copies_range(conversation_id, message_id)[0])
         part = await self._store.get_part(view.row, Family.MESSAGES, start, stop, limit=count, limit_bytes=PART_BYTES)
         found = [codec.decode_message(*column) for column in part.columns]
-        held = [one for one in found if view.holds(one.epoch, one.version, one.came)]
+        held = [one for one in found if view.holds(one.epoch, one.version, one.came, one.expires_us)]
         if part.next is None or not found:
             return held, b""
         last = found[-1].message_id  # of which there may be more cells
@@ -168,7 +168,8 @@ class RowReader:
         by_id, is_all = await self._from_newest(view, hidden_id, below, most, most_bytes)
         first = list(by_id.items())[:most]
         counted = {
-            one: [cell for cell in cells if view.holds(cell.epoch, cell.version, cell.came)] for one, cells in first
+            one: [cell for cell in cells if view.holds(cell.epoch, cell.version, cell.came, cell.expires_us)]
+            for one, cells in first
         }
         return counted, is_all and len(first) == len(by_id)
 
@@ -234,15 +235,14 @@ class RowReader:
         """
         is_group = view.state_of(conversation_id).group is not None
         first, stop = keys.message_range(conversation_id, message_id, None)
-        came: dict[bytes, int] = {}
+        shown: dict[bytes, tuple[int, int]] = {}
         start: bytes | None = first
-        while start is not None and len(came) < UNREAD_CAP:
+        while start is not None and len(shown) < UNREAD_CAP:
             columns, start = await self._part(view, Family.MESSAGES, start, stop, UNREAD_CAP, keys_only=True)
             if is_group:
                 columns = [column for column in columns if not keys.is_quiet_message(column[0])]
-            came |= shown_messages(view, columns)
-        counted = list(came.values())[:UNREAD_CAP]
-        return Unread(len(counted), min(counted, default=0))
+            shown |= shown_messages(view, columns)
+        return unread_of(list(shown.values())[:UNREAD_CAP])
 
     async def _part(
         self, view: View, family: Family, start: bytes, stop: bytes, count: int, *, keys_only: bool = False

@@ -1,7 +1,7 @@
 """A view of one row, as of one head and one time, for a page or a decision; it counts what is read.
 
 The store may also return what is not committed yet (in flight), what never counts (late writes of replaced owners), and
-for a while what retention has taken. A view says what of it is part of the mailbox as it was when the view was made.
+for a while what has ended. A view says what of it is part of the mailbox as it was when the view was made.
 """
 
 from collections.abc import Iterable, Sequence
@@ -24,7 +24,7 @@ class View:
     __slots__ = ("_states", "as_of", "columns", "floors", "horizon", "mailbox", "now_us", "row", "value_bytes")
 
     def __init__(self, row: bytes, mailbox: Mailbox, now_us: int) -> None:
-        """`row` is the key. By `now_us` it is judged what retention has taken: the store holds that somewhat longer."""
+        """`row` is the key. By `now_us` it is judged what has ended: the store holds that somewhat longer."""
         self.row = row
         self.mailbox = mailbox
         self.as_of = mailbox.head
@@ -50,20 +50,25 @@ class View:
         """Whether a cell is part of the mailbox as it was (Mailbox.counts). HandoverInProgress."""
         return self.mailbox.counts(epoch, version, self.as_of)
 
-    def holds(self, epoch: int, version: int, came: int) -> bool:
-        """Whether a message's cell is one that counts, of a message that had come by then and that retention has left.
+    def is_there(self, came: int, expires_us: int) -> bool:
+        """Whether a message has not ended, that came with this version and has this end (0: by retention alone)."""
+        return came > self.horizon and not 0 < expires_us <= self.now_us
+
+    def holds(self, epoch: int, version: int, came: int, expires_us: int) -> bool:
+        """Whether a message's cell is one that counts, of a message that had come by then and has not ended.
 
         It may be of a later change of the message: the cell before may be gone by now. HandoverInProgress.
         """
-        return self.mailbox.counts(epoch, version, self.mailbox.head) and self.horizon < came <= self.as_of
+        counts = self.mailbox.counts(epoch, version, self.mailbox.head)
+        return counts and came <= self.as_of and self.is_there(came, expires_us)
 
     def shows(self, qualifier: bytes) -> bool:
         """Whether a message's cell, by its qualifier, is held, and its user has not deleted it with its conversation.
 
         HandoverInProgress.
         """
-        epoch, version, came = keys.message_stamp(qualifier)
-        return self.holds(epoch, version, came) and (
+        epoch, version, came, expires_us = keys.message_stamp(qualifier)
+        return self.holds(epoch, version, came, expires_us) and (
             not self.floors or came > self.floors.get(keys.conversation_of(qualifier), 0)
         )
 
@@ -83,13 +88,14 @@ class View:
         return self.value_bytes // TOKEN_BYTES + self.columns // TOKEN_COLUMNS
 
 
-def shown_messages(view: View, columns: Sequence[Column]) -> dict[bytes, int]:
-    """The messages of which a cell in `columns` is shown, in their order: by `keys.message_of`, with what they came.
+def shown_messages(view: View, columns: Sequence[Column]) -> dict[bytes, tuple[int, int]]:
+    """The messages of which a cell in `columns` is shown, in their order: by `keys.message_of`, with which version each
+    came, and when it ends (0: by retention alone).
 
     A message that was changed may have several such cells, and is here once.
     """
     return {
-        keys.message_of(qualifier): keys.message_stamp(qualifier)[2]
+        keys.message_of(qualifier): keys.message_stamp(qualifier)[2:]
         for qualifier, _ in columns
         if view.shows(qualifier)
     }
@@ -101,5 +107,5 @@ def current(view: View, cells: Iterable[MessageCell]) -> MessageCell | None:
     It may be of a message that the user has deleted with its conversation: whoever needs to know compares `came` with
     the conversation's floor.
     """
-    held = [cell for cell in cells if view.holds(cell.epoch, cell.version, cell.came)]
+    held = [cell for cell in cells if view.holds(cell.epoch, cell.version, cell.came, cell.expires_us)]
     return max(held, key=lambda cell: cell.version, default=None)

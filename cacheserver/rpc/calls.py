@@ -51,8 +51,10 @@ from rowbox.cacheserver.port import (
     Send,
     SendResult,
     SetPush,
+    SetTtl,
     SignOut,
     SignOutResult,
+    TtlResult,
     UsersShown,
 )
 from rowbox.mailbox.groups.requests import GroupAnswer, GroupRequest
@@ -225,6 +227,7 @@ SEND_TO = CallSpec("send_to", Send, SendResult, Lane.REQUESTS, writes=True)
 SEND_STATUS = CallSpec("send_status", SendStatus, SendResult, Lane.REQUESTS, writes=False)
 CHANGE_MESSAGE = CallSpec("change_message", ChangeMessage, ChangeResult, Lane.REQUESTS, writes=True)
 REACT = CallSpec("react", React, ChangeResult, Lane.REQUESTS, writes=True)
+SET_TTL = CallSpec("set_ttl", SetTtl, TtlResult, Lane.REQUESTS, writes=True)
 CHANGE_ACCOUNT = CallSpec("change_account", ChangeAccount, AccountResult, Lane.REQUESTS, writes=True)
 FETCH_BLOCKS = CallSpec("fetch_blocks", FetchBlocks, BlocksShown, Lane.REQUESTS, writes=False)
 FETCH_HIDDEN = CallSpec("fetch_hidden", FetchHidden, HiddenPage, Lane.REQUESTS, writes=False)

@@ -50,13 +50,13 @@ CREATE TABLE about (user TEXT NOT NULL, epoch BLOB NOT NULL, checkpoint INTEGER 
 CREATE TABLE conversations (number INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE);
 CREATE TABLE messages (
     place INTEGER NOT NULL, message BLOB NOT NULL, conversation INTEGER NOT NULL,
-    epoch BLOB NOT NULL, version INTEGER NOT NULL, came INTEGER NOT NULL,
+    epoch BLOB NOT NULL, version INTEGER NOT NULL, came INTEGER NOT NULL, ends INTEGER NOT NULL,
     PRIMARY KEY (place, message)
 ) WITHOUT ROWID;
 CREATE VIRTUAL TABLE words USING fts5(terms, content='', columnsize=0, detail='none', tokenize='ascii');
 """
 _CANDIDATES = """
-SELECT m.message, c.id, m.epoch, m.version, m.came
+SELECT m.message, c.id, m.epoch, m.version, m.came, m.ends
 FROM words CROSS JOIN messages AS m ON m.place = words.rowid CROSS JOIN conversations AS c ON c.number = m.conversation
 WHERE words MATCH ? AND words.rowid BETWEEN ? AND ? ORDER BY words.rowid DESC, m.message DESC LIMIT ?
 """
@@ -77,6 +77,8 @@ class Words(NamedTuple):
     epoch: int
     version: int
     came: int
+    ends_us: int
+    """When it ends, in microseconds; 0: by retention alone."""
     sender_id: str
     content: str
 
@@ -89,6 +91,7 @@ class Candidate(NamedTuple):
     epoch: int
     version: int
     came: int
+    ends_us: int
 
 
 class Wanted(NamedTuple):
@@ -166,21 +169,22 @@ class IndexFile:
         All of them and the checkpoint, or IndexLost.
         """
         database = self._opened()
-        of_message: list[tuple[int, bytes, int, bytes, int, int]] = []
+        of_message: list[tuple[int, bytes, int, bytes, int, int, int]] = []
         terms: list[tuple[int, str]] = []
         database.execute("BEGIN")
         for done, one in enumerate(messages):
             if not done % BREATH:
                 time.sleep(0)
             place, number = place_of(one.message_id), self._number_of(database, one.conversation_id)
-            of_message.append((place, one.message_id, number, one.epoch.to_bytes(8, "big"), one.version, one.came))
+            stamp = one.epoch.to_bytes(8, "big"), one.version, one.came
+            of_message.append((place, one.message_id, number, *stamp, one.ends_us))
             terms.append((place, _terms_of(one)))
         terms.sort()  # SQLite writes what it holds whenever a place is lower than the one before
         # One statement for all: each would let go of the GIL and wait for it again.
         rows = "INSERT INTO words (rowid, terms) SELECT value ->> 0, value ->> 1 FROM json_each(?)"
         database.execute(rows, (msgspec.json.encode(terms).decode(),))
         database.executemany(
-            "INSERT INTO messages VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET epoch = excluded.epoch, "
+            "INSERT INTO messages VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET epoch = excluded.epoch, "
             "version = excluded.version, came = excluded.came WHERE excluded.version > version",
             of_message,
         )
@@ -198,8 +202,8 @@ class IndexFile:
         of_place = wanted.first_place, wanted.last_place
         found = self._opened().execute(_CANDIDATES, (_match(wanted), *of_place, most)).fetchall()
         return [
-            Candidate(message, conversation, int.from_bytes(epoch, "big"), version, came)
-            for message, conversation, epoch, version, came in found
+            Candidate(message, conversation, int.from_bytes(epoch, "big"), version, came, ends_us)
+            for message, conversation, epoch, version, came, ends_us in found
         ]
 
     @_at_the_file

@@ -7,7 +7,7 @@ a day at the latest after something in it was unsent, edited or expired: its wor
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final, TypeVar
 
@@ -38,7 +38,19 @@ class NoRoom(Exception):
 class Index:
     """The index of one mailbox, and what is still missing in it."""
 
-    __slots__ = ("build", "count", "epoch", "file", "is_capped", "lock", "oldest_us", "removed_us", "user_id", "wanted")
+    __slots__ = (
+        "build",
+        "count",
+        "ends_us",
+        "epoch",
+        "file",
+        "is_capped",
+        "lock",
+        "oldest_us",
+        "removed_us",
+        "user_id",
+        "wanted",
+    )
 
     def __init__(self, file: IndexFile, mailbox: Mailbox) -> None:
         """A new one, of the mailbox as it is now: what it has by now is taken in, what comes later is told of."""
@@ -56,6 +68,8 @@ class Index:
         """The newest head of the mailbox that somebody has searched."""
         self.oldest_us = NEVER_US
         """When the first of its messages came."""
+        self.ends_us = NEVER_US
+        """When one of its messages first comes to an end of its own."""
         self.removed_us = NEVER_US
         """When one of its messages was first unsent or edited."""
 
@@ -63,10 +77,11 @@ class Index:
         """Whether it has all that the mailbox had at `head`, up to the most that an index may have."""
         return self.build.is_over and self.file.checkpoint >= head
 
-    def took(self, came: list[int], count: int) -> None:
-        """Notes that `count` messages were added, of those that came at these times."""
+    def took(self, lives: Sequence[tuple[int, int]], count: int) -> None:
+        """Notes that `count` messages were added, of those that came and end (0: by retention) at these times."""
         self.count += count
-        self.oldest_us = min([self.oldest_us, *came])
+        self.oldest_us = min([self.oldest_us, *(came for came, _ in lives)])
+        self.ends_us = min([self.ends_us, *(ends_us for _, ends_us in lives if ends_us)])
 
 
 class Indexes:
@@ -187,7 +202,8 @@ class Indexes:
             await self.at_the_device(_nothing)
 
     def _is_over(self, index: Index) -> bool:
-        return min(index.removed_us, index.oldest_us + self._retention_us) + REMOVED_LIFE_US <= self._now_us()
+        ends_us = min(index.removed_us, index.oldest_us + self._retention_us, index.ends_us)
+        return ends_us + REMOVED_LIFE_US <= self._now_us()
 
     def _with_room(self, work: Callable[[], _T]) -> _T:
         try:

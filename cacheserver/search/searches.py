@@ -269,7 +269,9 @@ class Searches:
                 some = some[: ids.index(part.copies[-1].message_id) + 1]
             place += len(some)
             looked_at += sum(len(copy.json) for copy in part.copies)
-            hits = [copy for copy in part.copies if copy.came > view.horizon and _has(copy, asked.wanted)]
+            hits = [
+                copy for copy in part.copies if view.is_there(copy.came, copy.expires_us) and _has(copy, asked.wanted)
+            ]
             if not cut.take_all(hits):
                 return _Page(cut.copies, cut.copies[-1].message_id, view.as_of, is_complete, lacks, looked_at)
             lacks = lacks or (len(part.copies) < len(some) and view.mailbox.head > view.as_of)
@@ -331,16 +333,15 @@ class _Page(NamedTuple):
 
 
 def _is_there(view: View, one: Candidate) -> bool:
-    since = max(view.horizon, view.floors.get(one.conversation_id, 0))
-    return one.came > since and one.conversation_id in view.mailbox.index
+    is_deleted = one.came <= view.floors.get(one.conversation_id, 0)
+    return view.is_there(one.came, one.ends_us) and not is_deleted and one.conversation_id in view.mailbox.index
 
 
 def _entry(one: Candidate) -> LogCell:
     """A candidate as the log entry of its newest change: so it is read as deltas are."""
     first_version = 0 if one.came == one.version else one.came
-    return LogCell(
-        one.version, one.epoch, ChangeKind.MESSAGE, one.conversation_id, one.message_id, first_version=first_version
-    )
+    told = ChangeKind.MESSAGE, one.conversation_id, one.message_id
+    return LogCell(one.version, one.epoch, *told, first_version, one.ends_us)
 
 
 def _has(copy: MessageCopy, wanted: Wanted) -> bool:

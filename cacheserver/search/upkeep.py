@@ -7,7 +7,7 @@ server most of its time.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Final
 
@@ -88,12 +88,12 @@ class Upkeep:
             entries, reached = await self._reader.changes(view, after, view.as_of, LOG_COLUMNS)
         entries, reached = _first(entries, reached)
         cut = PageCut(LOG_MESSAGES, LOG_BYTES)
-        told = [one for one in entries if tells_of_a_message(one, view.horizon, view.floors)]
+        told = [one for one in entries if tells_of_a_message(one, view.horizon, view.now_us, view.floors)]
         await self._reader.of_entries(view, told, cut)
         if cut.has_more:
             reached = cut.copies[-1].version
-        came = [copy.came for copy in cut.copies]
-        await self._add(index, partial(_of_copies, cut.copies), came, reached)
+        lives = [(copy.came, copy.expires_us) for copy in cut.copies]
+        await self._add(index, partial(_of_copies, cut.copies), lives, reached)
         if index.build.is_over and index.file.size_bytes > self._indexes.most_bytes:
             self._indexes.drop(index)  # one alone has outgrown all the room: a new one is made with half of it
 
@@ -118,8 +118,8 @@ class Upkeep:
                 room_bytes -= sum(len(value) for _, value in some)
                 if following is not None:
                     left.append(build.rest(part, following))
-            came = [keys.message_stamp(qualifier)[2] for qualifier, _ in columns]
-            await self._add(index, partial(_of_columns, columns), came)
+            lives = [keys.message_stamp(qualifier)[2:] for qualifier, _ in columns]
+            await self._add(index, partial(_of_columns, columns), lives)
         except BaseException:
             for part in taken:  # whatever of it is in the index by now may be added twice
                 build.put(part)
@@ -130,12 +130,16 @@ class Upkeep:
             index.build, index.is_capped = Build(()), True
 
     async def _add(
-        self, index: Index, read: Callable[[], Iterator[Words]], came: list[int], checkpoint: int | None = None
+        self,
+        index: Index,
+        read: Callable[[], Iterator[Words]],
+        lives: Sequence[tuple[int, int]],
+        checkpoint: int | None = None,
     ) -> None:
-        """Adds what `read` gives, in a worker."""
+        """Adds what `read` gives, in a worker. `lives`: as of Index.took."""
         self._indexes.note_open(index)
         count = await self._indexes.at_the_device(lambda: index.file.add(read(), checkpoint))
-        index.took(came, count)
+        index.took(lives, count)
         self.taken_in += count
         self._indexes.make_room()
 
@@ -176,7 +180,8 @@ def _of_columns(columns: Iterable[Column]) -> Iterator[Words]:
         assert isinstance(cell, MessageCell)
         if cell.content:  # else it was unsent, or is a system message
             place = cell.message_id, cell.conversation_id
-            yield Words(*place, cell.epoch, cell.version, cell.came, cell.sender_id, cell.content)
+            stamp = cell.epoch, cell.version, cell.came, cell.expires_us
+            yield Words(*place, *stamp, cell.sender_id, cell.content)
 
 
 def _of_copies(copies: Iterable[MessageCopy]) -> Iterator[Words]:
@@ -184,7 +189,8 @@ def _of_copies(copies: Iterable[MessageCopy]) -> Iterator[Words]:
         shown = shown_of(copy)
         if shown.message_content:
             place = copy.message_id, bytes.fromhex(shown.conversation_id)
-            yield Words(*place, copy.epoch, copy.version, copy.came, shown.sender_id, shown.message_content)
+            stamp = copy.epoch, copy.version, copy.came, copy.expires_us
+            yield Words(*place, *stamp, shown.sender_id, shown.message_content)
 
 
 def _first(entries: list[LogCell], reached: int) -> tuple[list[LogCell], int]:

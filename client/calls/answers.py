@@ -186,6 +186,9 @@ class Message(Struct, rename="camel", kw_only=True, frozen=True):
     """Whether it was taken back, by its author or in a group by an admin: then it has no text."""
     unsent_by: str | None = None
     """Of a group's message that was taken back: who did that; None where it is not known."""
+    expires_timestamp: int | None = None
+    """When it disappears, the same in every copy; None: it does not. Whoever keeps messages drops it then, because
+    nothing else tells of it."""
     reactions: tuple[Reaction, ...] = ()
     """By emoji, the one that was first used first."""
 
@@ -272,6 +275,19 @@ class Conversation(Struct, rename="camel", kw_only=True, frozen=True):
     """Where the user has deleted his copy: drop all messages of it whose `last_updated_timestamp` is not greater."""
     deleted: bool = False
     """Whether no message has come since: then it is in no list, and here only as a change."""
+    snippet_expires_timestamp: int | None = None
+    """When the newest message disappears: no snippet is to be shown from then on."""
+    ttl_ms: int | None = None
+    """For how long after their sending messages last that are sent now; None: they do not disappear."""
+
+
+class ConversationTtl(Struct, rename="camel", kw_only=True, frozen=True):
+    """A conversation for whose messages somebody said how long they last."""
+
+    conversation_id: str
+    last_updated_timestamp: int
+    changed: bool
+    """False: it was so already, maybe by an earlier try of the same call."""
 
 
 class ChangedConversation(Struct, rename="camel", kw_only=True, frozen=True):

@@ -21,8 +21,10 @@ from rowbox.mailbox.aggregate.plan import Plan
 from rowbox.mailbox.cells import BLOCK, PROFILE, ChangeKind, LogCell
 from rowbox.mailbox.errors import TooManyBlocks, UnknownUser, UserExists
 from rowbox.mailbox.group import person_key
+from rowbox.mailbox.ids import direct_conversation_id
 from rowbox.mailbox.people.block import MOST_BLOCKS, Block
 from rowbox.mailbox.people.profile import Profile
+from rowbox.mailbox.ttls.ttl_row import take_hidden_ttl
 
 
 class AccountRow:
@@ -87,6 +89,7 @@ class AccountRow:
             return AccountChanged(known.ended if known is not None else 0, changed=False)
         epoch, version = self._plan.stamp()
         self._put_block(replace(known, version=version, epoch=epoch, ended=version), key)
+        take_hidden_ttl(self._plan, direct_conversation_id(self._plan.user_id, user_id))
         return AccountChanged(version, changed=True)
 
     def _put_block(self, block: Block, key: bytes) -> None:

@@ -9,6 +9,8 @@ reads a mailbox for its user finds it. The sender's row and its owner hear what 
                     it may have come before the block, while it was in force, or behind its end.
     what is done    An edit, an unsend or a reaction of who is blocked is kept with the hidden copy, also where the
     to messages     message itself is shown: what comes behind a block changes nothing that the user sees.
+    a ttl           What who is blocked sets of the conversation is not shown, and counts from the end of the block on
+                    (mailbox/ttls).
     hidden stays    What was hidden once is not shown later, nor what is done to it later.
     deleted         Who deletes his copy of the conversation deletes what he was shown; what is hidden stays. What
                     is done to a message that he deleted is dropped, behind a block too: he may have deleted that, too.
@@ -33,6 +35,7 @@ from rowbox.mailbox.ids import hidden_conversation_id
 from rowbox.mailbox.message import Message
 from rowbox.mailbox.people.block import Block
 from rowbox.mailbox.reactions import Reaction, with_reaction
+from rowbox.mailbox.ttls.ttl_row import take_ttl
 
 
 def block_of(row: Plan | Mailbox, user_id: str) -> Block | None:
@@ -53,11 +56,14 @@ def check_may_write(row: Plan, user_id: str) -> None:
 
 
 def deliver(plan: Plan, message: Message, fact: Fact | None = None) -> int | Need:
-    """Adds another user's message, what it was changed to, or another user's reaction, once: shown or hidden.
+    """Adds another user's message, what it was changed to, another user's reaction, or the ttl that he has set, once:
+    shown or hidden.
 
-    Returns its version in this row, or 0 where it was delivered before or is older than the retention.
+    Returns its version in this row, or 0 where it was delivered before or has ended.
     """
     block = block_of(plan, message.sender_id)
+    if message.ttl_ms is not None:
+        return take_ttl(plan, message, is_hidden=block is not None and block.is_on)
     if block is None:
         return plan.deliver(message, fact)
     if message.change is not None or message.reaction is not None:
@@ -197,6 +203,7 @@ def _hide(plan: Plan, block: Block, message: Message, before: MessageCell | None
             message.change,
             came,
             before.reactions if before is not None and not is_unsent else (),
+            expires_us=before.expires_us if before is not None else message.expires_us,
         )
     )
     return block.version

@@ -32,7 +32,7 @@ from rowbox.mailbox.message import Message, MessageCopy
 from rowbox.mailbox.receipts import shown_versions
 from rowbox.mailbox.two_states import ByKind
 
-FORMAT = 8
+FORMAT = 9
 """Rises when an older process would misread a mailbox, and when a message's representation changes: the copies in
 windows are encoded already."""
 _CHANGES = {kind.value: kind for kind in ChangeKind}
@@ -40,8 +40,8 @@ _CHANGES = {kind.value: kind for kind in ChangeKind}
 
 class _Log(msgspec.Struct, array_like=True, gc=False):
     floor: int
-    entries: list[tuple[int, int, int, bytes, bytes, int]]
-    """Version, epoch, kind, conversation, message, first version; ascending."""
+    entries: list[tuple[int, int, int, bytes, bytes, int, int]]
+    """Version, epoch, kind, conversation, message, first version, when it ends; ascending."""
 
 
 class _Handed(msgspec.Struct, array_like=True, gc=False):
@@ -137,7 +137,7 @@ class HandedOver(NamedTuple):
             others=self.others,
         )
         entries = [
-            LogCell(*entry[:2], _CHANGES.get(entry[2], entry[2]), entry[3], entry[4], entry[5])
+            LogCell(*entry[:2], _CHANGES.get(entry[2], entry[2]), entry[3], entry[4], entry[5], entry[6])
             for entry in self.log.entries
         ]
         made.restore(self.windows, entries, self.log.floor)
@@ -171,7 +171,10 @@ def packed_mailbox(mailbox: Mailbox, outbox: Sequence[OutboxCell]) -> bytes:
             _Log(
                 mailbox.log_floor,
                 [
-                    (one.version, one.epoch, int(one.kind), one.conversation_id, one.message_id, one.first_version)
+                    (
+                        *(one.version, one.epoch, int(one.kind), one.conversation_id, one.message_id),
+                        *(one.first_version, one.expires_us),
+                    )
                     for one in mailbox.log
                 ],
             ),

@@ -14,6 +14,7 @@ from typing import Final
 
 from rowbox.mailbox.aggregate.endings import Endings
 from rowbox.mailbox.conversation import Conversation, is_unread, pack, unpack
+from rowbox.mailbox.expiry.ttl import Ttl
 from rowbox.mailbox.group import Membership
 from rowbox.mailbox.ids import ID_BYTES
 from rowbox.mailbox.people.own_settings import OwnSettings
@@ -49,18 +50,21 @@ def _state_bytes(state: Conversation | bytes) -> int:
 
 
 _NOBODYS: Mapping[bytes, ReceiptMarks] = MappingProxyType({})
+_NO_TTLS: Mapping[bytes, Ttl] = MappingProxyType({})
 
 
 class ConversationIndex:
     """All conversations of one mailbox, newest state each. Made empty, or by an IndexDraft.
 
-    `endings`: which of them tell of what retention has taken. `marks`: the mailbox's states of receipts, which belong
+    `endings`: which of them tell of messages that are gone. `marks`: the mailbox's states of receipts, which belong
     to what clients are shown of a conversation; the mailbox sets and changes them, and says so (`touch`).
     """
 
     __slots__ = (
         "_changes",
+        "_expiring",
         "_order",
+        "_retention_us",
         "_states",
         "_texts",
         "born",
@@ -70,6 +74,7 @@ class ConversationIndex:
         "memberships",
         "own",
         "size_bytes",
+        "ttls",
     )
 
     def __init__(
@@ -81,11 +86,13 @@ class ConversationIndex:
         *,
         packed_bytes: int = 0,
         born: int = 0,
+        expiring: Sequence[tuple[bytes, int]] = (),
     ) -> None:
         """An empty index, or that of an IndexDraft: packed `states`, their positions ascending, and of the
         MOST_CHANGES newest (conversation, version), ascending by version.
 
-        `born`: the least version with which a conversation was created; 0 where there is none.
+        `born`: the least version with which a conversation was created; 0 where there is none. `endings` say when
+        retention ends something; what ends by itself earlier is in `expiring`, with its time, until `keep_for`.
         """
         self._states = {} if states is None else states
         self._order = [] if order is None else order
@@ -96,6 +103,10 @@ class ConversationIndex:
         self.endings = endings if endings is not None else Endings()
         self.marks = _NOBODYS
         self.born = born
+        self._expiring = expiring
+        self._retention_us = 0
+        self.ttls = _NO_TTLS
+        """For how long messages last, by conversation: changed only with the state."""
         self.memberships: Mapping[bytes, Membership] = _NO_MEMBERSHIPS
         """What the user knows of groups beside their states, by conversation: changed only with the state."""
         self.own: Mapping[bytes, OwnSettings] = _NOTHING_SET
@@ -140,8 +151,9 @@ class ConversationIndex:
         self._states[conversation_id] = state
         self._forget_text(conversation_id)
         self._note_change(conversation_id, state.version)
-        if state.can_end and (old is None or not old.can_end):
-            self.endings.add(conversation_id, state.ends_after)
+        has_end = state.snippet_expires or state.unread_expires  # else a state never ends before the one it replaces
+        if state.can_end and (old is None or not old.can_end or (has_end and self._ends_sooner(state, old))):
+            self.endings.add(conversation_id, state.ends_after(self._retention_us))
         if known is None or old is None:
             self.size_bytes += ENTRY_BYTES + _state_bytes(state)
         else:
@@ -159,6 +171,13 @@ class ConversationIndex:
             insort(self._order, position)
         else:
             self._order.append(position)  # as most do: what is newest comes last
+
+    def keep_for(self, retention_us: int) -> None:
+        """Sets for how long messages are kept, in microseconds: before anything is asked of what has ended."""
+        self._retention_us = retention_us
+        for conversation_id, expires_us in self._expiring:
+            self.endings.add(conversation_id, expires_us - retention_us)
+        self._expiring = ()
 
     def touch(self, conversation_id: bytes, version: int) -> None:
         """Notes that its `marks` were changed, with a version that is greater than all others here.
@@ -206,11 +225,11 @@ class ConversationIndex:
         return found
 
     def ended(self, horizon: int, most: int) -> list[bytes]:
-        """Conversations that tell of what retention has taken: see Endings.ended."""
+        """Conversations that tell of messages that are gone: see Endings.ended."""
         return self.endings.ended(horizon, self._ends_after, most)
 
     def ended_of(self, positions: Sequence[Position], horizon: int) -> Sequence[bytes]:
-        """Those of the conversations at `positions` that tell of what retention has taken by `horizon`."""
+        """Those of the conversations at `positions` that tell of messages that are gone by `horizon`."""
         if self.endings.first > horizon:
             return ()
         shown = [position[ID_BYTES:] for position in positions]
@@ -221,15 +240,14 @@ class ConversationIndex:
         known = self._texts.get(conversation_id)
         if known is not None and self.endings.first > horizon:
             return known
-        state, marks = self.get(conversation_id), self.marks.get(conversation_id)
+        state, marks, ttl = self.get(conversation_id), self.marks.get(conversation_id), self.ttls.get(conversation_id)
         assert state is not None
-        if state.has_ended(horizon):
-            state = state.at(horizon)
-            membership = self._membership(state, conversation_id)
-            return state.to_json(conversation_id, membership, marks, self.own.get(conversation_id))
+        membership, own = self._membership(state, conversation_id), self.own.get(conversation_id)
+        now_us = horizon + self._retention_us
+        if state.has_ended(horizon, now_us):
+            return state.at(horizon, now_us).to_json(conversation_id, membership, marks, own, ttl)
         if known is None:
-            membership = self._membership(state, conversation_id)
-            known = state.to_json(conversation_id, membership, marks, self.own.get(conversation_id))
+            known = state.to_json(conversation_id, membership, marks, own, ttl)
             self._keep_text(conversation_id, known)
         return known
 
@@ -260,7 +278,11 @@ class ConversationIndex:
     def _ends_after(self, conversation_id: bytes) -> int:
         state = self.get(conversation_id)
         assert state is not None
-        return state.ends_after
+        return state.ends_after(self._retention_us)
+
+    def _ends_sooner(self, state: Conversation, old: Conversation) -> bool:
+        """Whether a state ends before the one that it replaces did."""
+        return state.ends_after(self._retention_us) < old.ends_after(self._retention_us)
 
     def _note_change(self, conversation_id: bytes, version: int) -> None:
         """Makes it the one that changed last. What leaves the order is packed."""

@@ -8,7 +8,7 @@ import msgspec
 
 from rowbox.mailbox.aggregate.endings import Endings
 from rowbox.mailbox.aggregate.index import MOST_CHANGES, ConversationIndex, Position
-from rowbox.mailbox.conversation import NEVER, Conversation, ends_after, pack
+from rowbox.mailbox.conversation import NEVER, Conversation, ends_after, expires_at, pack
 
 
 class StoredState(NamedTuple):
@@ -20,15 +20,16 @@ class StoredState(NamedTuple):
     version: int
     last_message_id: bytes
     created_version: int
-    ends_after: int
+    kept_until: int
+    expires_us: int
+    """As of Conversation, these two."""
 
 
 def stored(conversation_id: bytes, state: Conversation) -> StoredState:
     """The StoredState of a state that was decoded already."""
     packed = pack(state)
-    return StoredState(
-        conversation_id, packed, state.version, state.last_message_id, state.created_version, state.ends_after
-    )
+    ends = state.kept_until, state.expires_us
+    return StoredState(conversation_id, packed, state.version, state.last_message_id, state.created_version, *ends)
 
 
 class Outline(msgspec.Struct, array_like=True, gc=False):
@@ -44,21 +45,33 @@ class Outline(msgspec.Struct, array_like=True, gc=False):
     unread_count: int
     created_version: int
     unread_since: int = 0
-
-    @property
-    def ends_after(self) -> int:
-        """The value of `Conversation.ends_after` for this state."""
-        return ends_after(
-            has_snippet=bytes(self.snippet) != _NO_TEXT,
-            last_message_version=self.last_message_version,
-            unread_count=self.unread_count,
-            unread_since=self.unread_since or self.created_version,
-        )
+    last_sender: int = 0
+    changed_at: int = 0
+    last_is_unsent: bool = False
+    group: msgspec.Raw = msgspec.Raw()
+    last_received_id: msgspec.Raw = msgspec.Raw()
+    snippet_expires: int = 0
+    unread_expires: int = 0
 
     def of(self, conversation_id: bytes, packed: bytes) -> StoredState:
         """The StoredState of the state that this is the outline of."""
-        ends = self.ends_after
-        return StoredState(conversation_id, packed, self.version, self.last_message_id, self.created_version, ends)
+        has_snippet, unread_count = bytes(self.snippet) != _NO_TEXT, self.unread_count
+        kept_until = ends_after(
+            has_snippet=has_snippet,
+            last_message_version=self.last_message_version,
+            unread_count=unread_count,
+            unread_since=self.unread_since or self.created_version,
+        )
+        expires_us = 0
+        if self.snippet_expires or self.unread_expires:
+            expires_us = expires_at(
+                has_snippet=has_snippet,
+                snippet_expires=self.snippet_expires,
+                unread_count=unread_count,
+                unread_expires=self.unread_expires,
+            )
+        told = self.version, self.last_message_id, self.created_version
+        return StoredState(conversation_id, packed, *told, kept_until, expires_us)
 
 
 _NO_TEXT = pack("")
@@ -84,6 +97,7 @@ class IndexDraft:
         self._runs: deque[list[Position]] = deque()
         self._changes: list[tuple[int, bytes]] = []
         self._endings = Endings()
+        self._expiring: list[tuple[bytes, int]] = []
         self._born = 0
 
     def add(self, part: Sequence[StoredState]) -> None:
@@ -95,7 +109,8 @@ class IndexDraft:
         oldest = min([one.created_version for one in part])
         self._born = min(self._born, oldest) if self._born else oldest
         self._runs.append(sorted([one.last_message_id + one.conversation_id for one in part]))
-        self._endings.extend([(one.ends_after, one.conversation_id) for one in part if one.ends_after != NEVER])
+        self._endings.extend([(one.kept_until, one.conversation_id) for one in part if one.kept_until != NEVER])
+        self._expiring += [(one.conversation_id, one.expires_us) for one in part if one.expires_us]
         oldest_change = self._changes[-1][0] if len(self._changes) == MOST_CHANGES else 0
         newer = [(one.version, one.conversation_id) for one in part if one.version > oldest_change]
         if newer:
@@ -129,7 +144,13 @@ class IndexDraft:
         order = self._runs.pop() if self._runs else []
         changes = [(conversation_id, version) for version, conversation_id in reversed(self._changes)]
         return ConversationIndex(
-            self._states, order, changes, self._endings, packed_bytes=self._packed_bytes, born=self._born
+            self._states,
+            order,
+            changes,
+            self._endings,
+            packed_bytes=self._packed_bytes,
+            born=self._born,
+            expiring=self._expiring,
         )
 
 

@@ -26,10 +26,11 @@ from rowbox.mailbox.aggregate.plan import Plan
 from rowbox.mailbox.aggregate.proofs import Proofs
 from rowbox.mailbox.aggregate.state_size import state_bytes
 from rowbox.mailbox.aggregate.window import Window
-from rowbox.mailbox.cells import ACCOUNT_KINDS, DEVICES, MEMBERSHIP, OWN, RECEIPTS, REVOCATION, LogCell
+from rowbox.mailbox.cells import ACCOUNT_KINDS, DEVICES, MEMBERSHIP, OWN, RECEIPTS, REVOCATION, TTL, LogCell
 from rowbox.mailbox.clocks.clock import US_PER_MS
 from rowbox.mailbox.devices import Devices, DeviceUse
 from rowbox.mailbox.errors import NotTheOwner
+from rowbox.mailbox.expiry.ttl import Ttl
 from rowbox.mailbox.fence import Fence, is_sweepable, is_valid, map_version_of
 from rowbox.mailbox.group import Membership
 from rowbox.mailbox.ids import ZERO_ID
@@ -123,6 +124,7 @@ class Mailbox:
         self.fence = fence
         self.head = head
         self.index = index if index is not None else ConversationIndex()
+        self.index.keep_for(limits.retention_ms * US_PER_MS)
         self.client_ids = client_ids if client_ids is not None else ClientIds()
         self.stale_epochs = stale_epochs or {}
         self.others: ByKind[State] = {}
@@ -210,6 +212,7 @@ class Mailbox:
     def horizon(self, now_us: int) -> int:
         """The one rule of retention: a message is in this mailbox while the version it came with is greater than this.
 
+        A message that has an end of its own is not there from that on, either (mailbox/expiry).
         The store keeps it somewhat longer: its cell's life counts from the write, which is never before the version.
         """
         return now_us - self.limits.retention_ms * US_PER_MS
@@ -266,7 +269,7 @@ class Mailbox:
         if window is not None:
             self.windows.move_to_end(conversation_id)
             before = window.size_bytes
-            window.drop_expired(self.horizon(now_us))
+            window.drop_expired(self.horizon(now_us), now_us)
             self._windows_bytes += window.size_bytes - before
         return window
 
@@ -357,6 +360,8 @@ class Mailbox:
         if kind == OWN.letter:
             self.index.own = cast("Mapping[bytes, OwnSettings]", known)
             self.index.take_floors(cast("Mapping[bytes, OwnSettings]", states))
+        if kind == TTL.letter:
+            self.index.ttls = cast("Mapping[bytes, Ttl]", known)
         for key, state in states.items():
             before = known.get(key)
             self._others_bytes += state_bytes(state) - (state_bytes(before) if before is not None else 0)

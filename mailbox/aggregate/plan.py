@@ -32,6 +32,7 @@ from rowbox.mailbox.cells import (
     OWN,
     RECEIPTS,
     REVOCATION,
+    TTL,
     Cell,
     ChangeKind,
     DedupeCell,
@@ -48,6 +49,7 @@ from rowbox.mailbox.errors import (
     UnknownConversation,
     UnknownMessage,
 )
+from rowbox.mailbox.expiry.ttl import Ttl, end_of, has_expired
 from rowbox.mailbox.fence import Stamp
 from rowbox.mailbox.group import Told
 from rowbox.mailbox.ids import ZERO_ID, is_message_id, message_id, sent_timestamp
@@ -96,7 +98,7 @@ class Marked(NamedTuple):
 
 
 class Settled(NamedTuple):
-    """The result of a settlement: how many of its conversations still tell of messages that retention has taken."""
+    """The result of a settlement: how many of its conversations still tell of messages that are gone."""
 
     left: int
 
@@ -163,6 +165,11 @@ class Plan:
         return self._mailbox.epoch
 
     @property
+    def is_fenced(self) -> bool:
+        """As of the Mailbox."""
+        return self._mailbox.is_fenced
+
+    @property
     def retention_ms(self) -> int:
         """For how long after its sending a message is kept."""
         return self._mailbox.limits.retention_ms
@@ -215,6 +222,15 @@ class Plan:
     def horizon(self) -> int:
         """What came with a version up to this is gone (Mailbox.horizon)."""
         return self._mailbox.horizon(self.seen_us)
+
+    @property
+    def _now(self) -> tuple[int, int]:
+        """By what it is judged what has ended: the horizon, and the time that it is of."""
+        return self._mailbox.horizon(self.seen_us), self.seen_us
+
+    def _may_have_ended(self, conversation_id: bytes) -> bool:
+        """Whether messages of a conversation may have come to an end of their own: it has or had such ones."""
+        return self.state(TTL, conversation_id) is not None
 
     def admit(self, bearer: Bearer | None) -> None:
         """TokenRevoked where the command comes with a token of this user that is revoked, even by this plan."""
@@ -272,13 +288,13 @@ class Plan:
     def deliver(self, message: Message, fact: Fact | None = None) -> int | Need:
         """Adds another user's message, what it was changed to, or another user's reaction to a message, once.
 
-        Returns its version in this mailbox, or 0 where it was delivered before or is older than the retention. A
-        reaction to a message that is not here is dropped: the message came before it, and is gone.
+        Returns its version in this mailbox, or 0 where it was delivered before or has ended by now. A reaction to a
+        message that is not here is dropped: the message came before it, and is gone.
         """
         if message.change is not None or message.reaction is not None:
             return self._deliver_change(message, fact)
-        sent_us = message.sent_us
-        if is_expired(sent_us, self.seen_us, self._mailbox.limits.retention_ms):
+        sent_us, now_us = message.sent_us, self.seen_us
+        if is_expired(sent_us, now_us, self._mailbox.limits.retention_ms) or has_expired(message.expires_us, now_us):
             return 0
         known = self.holds(message, fact)
         if isinstance(known, CopyNeed):
@@ -303,7 +319,7 @@ class Plan:
         version = self.tick(0)
         change = Change(version, is_unsent=new.content is None)
         told = new.message_id, new.conversation_id, held.sender_id, state.participants, new.content or ""
-        message = Message(*told, change)
+        message = Message(*told, change, expires_us=held.expires_us)
         self._change(held, message, state, version)
         self._tell(message, new, version)
         return Changed(version, message, *of_holders)
@@ -342,7 +358,7 @@ class Plan:
         change = message.change
         assert change is not None
         if held is None:
-            if is_expired(message.sent_us, self.seen_us, self._mailbox.limits.retention_ms):
+            if message.is_expired(self.seen_us, self._mailbox.limits.retention_ms):
                 return 0
             return self._deliver_new(message, message.sent_us)
         if not change.supersedes(held.change):
@@ -356,7 +372,7 @@ class Plan:
     def mark_read(self, conversation_id: bytes, up_to: bytes, fact: Fact | None = None) -> Marked | Need:
         """Moves a read mark forward to `up_to`, never back. UnknownConversation, UnknownMessage.
 
-        `up_to` may name a message that retention may have taken. The unread count of the result is that of now: where
+        `up_to` may name a message that may be gone by now. The unread count of the result is that of now: where
         the mark stays and the state of the conversation has ended, the conversation is settled.
         """
         state = self.conversation(conversation_id)
@@ -367,14 +383,14 @@ class Plan:
         behind = self._behind(conversation_id, up_to, state, fact)
         if isinstance(behind, MarkNeed):
             return behind
-        if not behind.is_held and sent_timestamp(up_to) > self.horizon:
+        if not behind.is_held and sent_timestamp(up_to) > self.horizon and not self._may_have_ended(conversation_id):
             raise UnknownMessage("no such message in this conversation")
         if up_to > state.read_mark:
-            left = state.at(self.horizon) if state.has_ended(self.horizon) else state
+            left = state.at(*self._now) if state.has_ended(*self._now) else state
             state = left.with_read_mark(up_to, behind.unread, self.tick(0), self._mailbox.epoch)
             self.put_conversation(conversation_id, state, ChangeKind.READ_MARK, up_to)
             self.note_read(conversation_id)
-        elif state.has_ended(self.horizon):
+        elif state.has_ended(*self._now):
             state = self._put_settled(conversation_id, state, behind.unread)
         own = self.state(OWN, conversation_id)
         if own is not None and own.is_marked_unread:
@@ -409,12 +425,13 @@ class Plan:
         return self.state(OWN, conversation_id) if self.has_any(OWN) else None
 
     def sweep(
-        self, conversation_id: bytes, floor: int, cells: Sequence[tuple[bytes, int, int, int]], following: bytes
+        self, conversation_id: bytes, floor: int, cells: Sequence[tuple[bytes, int, int, int, int]], following: bytes
     ) -> int | None:
         """Empties cells of messages that the user has deleted with their conversation, up to `floor`. Nobody is told.
 
-        Of each cell its messageId, epoch, version, and first version: its key stays. `following`: from which messageId
-        on others are to follow; b"": that is all. Returns how many. None where it was deleted once more meanwhile.
+        Of each cell its messageId, epoch, version, first version, and end: its key stays. `following`: from which
+        messageId on others are to follow; b"": that is all. Returns how many. None where it was deleted once more
+        meanwhile.
         """
         own = self._own(conversation_id)
         if own is None or own.floor != floor:
@@ -422,9 +439,9 @@ class Plan:
         epoch, version = self.stamp()
         swept = msgspec.structs.replace(own, version=version, epoch=epoch, sweep_from=following)
         self.put(OWN, swept, conversation_id)
-        for of_message, of_epoch, of_version, first_version in cells:
+        for of_message, of_epoch, of_version, first_version, expires_us in cells:
             key = conversation_id, of_message, of_epoch, of_version
-            self._cells.append(MessageCell(*key, "", "", None, first_version=first_version))
+            self._cells.append(MessageCell(*key, "", "", None, first_version=first_version, expires_us=expires_us))
         return len(cells)
 
     def note_message(
@@ -475,21 +492,21 @@ class Plan:
         return news
 
     def settle(self, conversation_ids: Iterable[bytes], fact: Fact | None = None) -> Settled | RecountNeed:
-        """Settles those of the conversations whose states tell of messages that retention has taken.
+        """Settles those of the conversations whose states tell of messages that are gone.
 
         Conversations whose unread messages have to be counted anew are settled as far as memory and one Fact tell the
         count. `Settled.left` counts the others.
         """
-        horizon = self.horizon
+        now = self._now
         counted = self._counted(fact)
         unknown: list[ConversationMark] = []
         known: list[tuple[bytes, Conversation, Unread | None]] = []
         for conversation_id in conversation_ids:
             state = self.conversation(conversation_id)
-            if state is None or not state.has_ended(horizon):
+            if state is None or not state.has_ended(*now):
                 continue
-            unread = self._recount(conversation_id, state, counted) if state.needs_recount(horizon) else None
-            if unread is None and state.needs_recount(horizon):
+            unread = self._recount(conversation_id, state, counted) if state.needs_recount(*now) else None
+            if unread is None and state.needs_recount(*now):
                 unknown.append((conversation_id, state.read_mark))
             else:
                 known.append((conversation_id, state, unread))
@@ -497,7 +514,7 @@ class Plan:
             return RecountNeed(tuple(unknown[:MOST_RECOUNTS]))
         left = len(unknown)
         for conversation_id, state, unread in known:
-            left += self._put_settled(conversation_id, state, unread).has_ended(horizon)
+            left += self._put_settled(conversation_id, state, unread).has_ended(*now)
         return Settled(left)
 
     def cells(self) -> list[Cell]:
@@ -552,6 +569,7 @@ class Plan:
     def hide(self, cell: MessageCell) -> None:
         """Adds a message under the hidden id of its conversation. Whose it is has a state of its own to put."""
         self._cells.append(cell)
+        self._note_end(cell)
 
     def post(self, parcel: OutboxCell) -> None:
         """Has a message delivered to others' rows, once this plan is confirmed."""
@@ -572,6 +590,8 @@ class Plan:
         message = Message(
             message_id(sent_us, new.entropy), new.conversation_id, new.sender_id, new.participants, new.content
         )
+        if TTL.letter in self._mailbox.others or TTL.letter in self.others:
+            message = self._with_end(message, sent_us)
         epoch = self._mailbox.epoch
         self.add_copy(message, sent_us, version, new.client_message_id, old.last_message_id)
         record = DedupeCell(
@@ -580,11 +600,17 @@ class Plan:
         self.add_record(record)
         if self._mailbox.is_fenced and len(new.participants) > 1:
             self.post(OutboxCell(message.message_id, epoch, version, message))
-        self.put_conversation(
-            new.conversation_id, old.with_sent(message, version, epoch), ChangeKind.MESSAGE, message.message_id
-        )
+        after, kind = old.with_sent(message, version, epoch), ChangeKind.MESSAGE
+        self.put_conversation(new.conversation_id, after, kind, message.message_id, 0, message.expires_us)
         self.note_message(new.conversation_id, message.message_id, version, is_own=True)
         return Sent(record, message)
+
+    def _with_end(self, message: Message, sent_us: int) -> Message:
+        """The message, which the user sends now, with its end where its conversation has a ttl."""
+        ttl = self.state(TTL, message.conversation_id)
+        if ttl is None or not ttl.ttl_ms:
+            return message
+        return msgspec.structs.replace(message, expires_us=end_of(sent_us, ttl.ttl_ms))
 
     def _deliver_new(self, message: Message, sent_us: int) -> int:
         version = self.tick(sent_us)
@@ -593,10 +619,13 @@ class Plan:
         self.add_copy(message, sent_us, version, None, old.last_message_id)
         state = old.with_delivered(message, version, self._mailbox.epoch)
         if message.change is None:
-            self.put_conversation(conversation_id, state, ChangeKind.MESSAGE, message.message_id)
+            kind = ChangeKind.MESSAGE
+            self.put_conversation(conversation_id, state, kind, message.message_id, 0, message.expires_us)
         else:
             state = state.with_changed(message, version, self._mailbox.epoch)
-            self.put_conversation(conversation_id, state, kind_of(message.change), message.message_id, version)
+            self.put_conversation(
+                conversation_id, state, kind_of(message.change), message.message_id, version, message.expires_us
+            )
         self.note_message(conversation_id, message.message_id, version)
         return version
 
@@ -663,15 +692,17 @@ class Plan:
         reactions = () if message.change.is_unsent else held.reactions
         self.replace(held, message, version, reactions)
         after = state.with_changed(message, version, self._mailbox.epoch)
-        self.put_conversation(message.conversation_id, after, kind_of(message.change), message.message_id, held.came)
+        told = kind_of(message.change), message.message_id, held.came, held.expires_us
+        self.put_conversation(message.conversation_id, after, *told)
 
     def _react(self, held: MessageCell, reactions: tuple[Reaction, ...], state: Conversation, version: int) -> None:
         """Puts the message with `reactions` in the place of `held`."""
-        ids = held.message_id, held.conversation_id
-        message = Message(*ids, held.sender_id, state.participants, held.content, held.change)
+        told = held.sender_id, state.participants, held.content, held.change
+        message = Message(held.message_id, held.conversation_id, *told)
         self.replace(held, message, version, reactions)
         after = state.with_reacted(version, self._mailbox.epoch)
-        self.put_conversation(held.conversation_id, after, ChangeKind.REACTION, held.message_id, held.came)
+        of_log = ChangeKind.REACTION, held.message_id, held.came, held.expires_us
+        self.put_conversation(held.conversation_id, after, *of_log)
 
     def replace(
         self,
@@ -681,17 +712,19 @@ class Plan:
         reactions: tuple[Reaction, ...] = (),
         tallies: tuple[Tally, ...] = (),
     ) -> None:
-        """Puts `message` with these reactions in the place of `held`, of which the age and the sender's id stay.
+        """Puts `message` with these reactions in the place of `held`, of which age, end and the sender's own id stay.
 
         The conversation's state is the caller's to put.
         """
+        if message.expires_us != held.expires_us:
+            message = msgspec.structs.replace(message, expires_us=held.expires_us)
         epoch, client_message_id, came = self._mailbox.epoch, held.client_message_id, held.came
         of_copy = version, epoch, client_message_id, came, reactions, self._mailbox.user_id, None, tallies
         self.changed.append((message.conversation_id, copy_of(message, message.sent_us, *of_copy)))
         self.superseded.append(held)
         key = message.conversation_id, message.message_id, epoch, version
         told = message.sender_id, message.content, client_message_id
-        self._cells.append(MessageCell(*key, *told, message.change, came, reactions, None, tallies))
+        self._cells.append(MessageCell(*key, *told, message.change, came, reactions, None, tallies, held.expires_us))
 
     def holds(self, message: Message, fact: Fact | None, *, may_be_hidden: bool = False) -> bool | CopyNeed:
         """Whether the mailbox has `message`: greater than the newest is new, else the window or a read decides.
@@ -721,12 +754,12 @@ class Plan:
         """What a mark at `up_to` leaves unread; all of it is others' (Conversation)."""
         if up_to == state.last_message_id:
             return Behind(NOTHING_UNREAD, is_held=True)
-        if up_to == state.read_mark and not state.needs_recount(self.horizon):
-            return Behind(Unread(state.unread_count, state.unread_since), is_held=True)
+        if up_to == state.read_mark and not state.needs_recount(*self._now):
+            return Behind(Unread(state.unread_count, state.unread_since, state.unread_expires), is_held=True)
         mark = max(up_to, state.read_mark)
         window = self._window_over(conversation_id, up_to)
         if window is not None and window.covers(up_to):
-            unread = window.unread_above(mark, self.horizon, is_group=state.group is not None)
+            unread = window.unread_above(mark, *self._now, is_group=state.group is not None)
             return Behind(unread, window.get(up_to) is not None)
         need = MarkNeed(conversation_id, up_to, mark)
         if fact is not None and isinstance(fact.value, Behind) and self.answers(fact, need):
@@ -739,7 +772,7 @@ class Plan:
         """What is unread, from memory or as it was counted; None where neither says."""
         window = self._window_over(conversation_id, state.read_mark)
         if window is not None:
-            return window.unread_above(state.read_mark, self.horizon, is_group=state.group is not None)
+            return window.unread_above(state.read_mark, *self._now, is_group=state.group is not None)
         return counted.get((conversation_id, state.read_mark))
 
     def _counted(self, fact: Fact | None) -> Mapping[ConversationMark, Unread]:
@@ -779,22 +812,28 @@ class Plan:
         epoch = self._mailbox.epoch
         copy = copy_of(message, sent_us, version, epoch, client_message_id, version, told=told, tallies=tallies)
         self.copies.append((message.conversation_id, copy, newest_before))
-        self._cells.append(
-            MessageCell(
-                message.conversation_id,
-                message.message_id,
-                epoch,
-                version,
-                message.sender_id,
-                message.content,
-                client_message_id,
-                message.change,
-                version if message.change is not None or tallies else 0,
-                (),
-                told,
-                tallies,
-            )
+        cell = MessageCell(
+            message.conversation_id,
+            message.message_id,
+            epoch,
+            version,
+            message.sender_id,
+            message.content,
+            client_message_id,
+            message.change,
+            version if message.change is not None or tallies else 0,
+            (),
+            told,
+            tallies,
+            message.expires_us,
         )
+        self._cells.append(cell)
+        self._note_end(cell)
+
+    def _note_end(self, cell: MessageCell) -> None:
+        """Has the row say that under this id it has a message with an end, so that the cell is looked for behind it."""
+        if cell.expires_us and self.state(TTL, cell.conversation_id) is None:
+            self.put(TTL, Ttl(cell.version, cell.epoch, 0), cell.conversation_id)
 
     def note_read(self, conversation_id: bytes) -> None:
         """The user has read more of a conversation by this plan: whom it concerns is told once that is confirmed."""
@@ -802,17 +841,24 @@ class Plan:
 
     def _put_settled(self, conversation_id: bytes, state: Conversation, unread: Unread | None) -> Conversation:
         """Settles one conversation; `unread` counts where it needs a recount."""
-        recounted = unread if state.needs_recount(self.horizon) else None
-        settled = state.settled(self.horizon, recounted, self.tick(0), self._mailbox.epoch)
+        recounted = unread if state.needs_recount(*self._now) else None
+        settled = state.settled(*self._now, recounted, self.tick(0), self._mailbox.epoch)
         self.put_conversation(conversation_id, settled, ChangeKind.EXPIRY, ZERO_ID)
         return settled
 
     def put_conversation(
-        self, conversation_id: bytes, state: Conversation, kind: ChangeKind, message: bytes, first_version: int = 0
+        self,
+        conversation_id: bytes,
+        state: Conversation,
+        kind: ChangeKind,
+        message: bytes,
+        first_version: int = 0,
+        expires_us: int = 0,
     ) -> None:
         """Adds the new state of a conversation, and the log entry that tells of the change."""
         self.states[conversation_id] = state
-        self.log.append(LogCell(state.version, self._mailbox.epoch, kind, conversation_id, message, first_version))
+        epoch = self._mailbox.epoch
+        self.log.append(LogCell(state.version, epoch, kind, conversation_id, message, first_version, expires_us))
 
 
 def kind_of(change: Change) -> ChangeKind:

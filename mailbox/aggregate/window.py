@@ -9,7 +9,7 @@ what sorts above the floor was added meanwhile, and what sorted at or below it, 
 from bisect import bisect_left
 from collections.abc import Sequence
 
-from rowbox.mailbox.conversation import NEVER, UNREAD_CAP, Unread
+from rowbox.mailbox.conversation import NEVER, Unread, unread_of
 from rowbox.mailbox.ids import ZERO_ID, is_quiet
 from rowbox.mailbox.message import MessageCopy
 
@@ -26,6 +26,10 @@ def copy_bytes(copy: MessageCopy) -> int:
     return len(copy.json) + COPY_OVERHEAD_BYTES
 
 
+def _is_there(copy: MessageCopy, horizon: int, now_us: int) -> bool:
+    return copy.came > horizon and not 0 < copy.expires_us <= now_us
+
+
 class Window:
     """The newest messages of one conversation.
 
@@ -34,7 +38,7 @@ class Window:
     Not thread-safe.
     """
 
-    __slots__ = ("copies", "first_version", "floor", "limit", "limit_bytes", "missed", "size_bytes")
+    __slots__ = ("copies", "first_end", "first_version", "floor", "limit", "limit_bytes", "missed", "size_bytes")
 
     def __init__(self, floor: bytes, limit: int, limit_bytes: int) -> None:
         self.copies: list[MessageCopy] = []
@@ -45,12 +49,14 @@ class Window:
         self.size_bytes = 0
         self.first_version = NEVER
         """No copy here came with a lower one: messages that came late sort among older ones, and expire after them."""
+        self.first_end = NEVER
+        """No copy here that has an end of its own ends earlier."""
 
     def restore(self, copies: list[MessageCopy]) -> None:
         """Takes in what another window with the same floor held. To be called of a new window only."""
         self.copies = copies
         self.size_bytes = sum(map(copy_bytes, copies))
-        self._note_first_version()
+        self._note_first()
         self._trim()
 
     def add(self, copy: MessageCopy) -> None:
@@ -64,6 +70,8 @@ class Window:
             self.copies.insert(bisect_left(self.copies, copy.message_id, key=_by_id), copy)
         self.size_bytes += copy_bytes(copy)
         self.first_version = min(self.first_version, copy.came)
+        if copy.expires_us:
+            self.first_end = min(self.first_end, copy.expires_us)
         self._trim()
 
     def replace(self, copy: MessageCopy) -> None:
@@ -87,7 +95,7 @@ class Window:
         fresh = [copy for copy in older if copy.message_id <= self.floor]
         self.copies[:0] = fresh
         self.size_bytes += sum(map(copy_bytes, fresh))
-        self._note_first_version()
+        self._note_first()
         self.floor = floor
         self._trim()
         return True
@@ -118,27 +126,28 @@ class Window:
         """Whether a message with this id would be here if the conversation had it."""
         return message_id > self.floor
 
-    def unread_above(self, message_id: bytes, horizon: int, *, is_group: bool = False) -> Unread:
-        """The messages that sort after `message_id` and are there at `horizon`; of a group those that are not quiet.
+    def unread_above(self, message_id: bytes, horizon: int, now_us: int, *, is_group: bool = False) -> Unread:
+        """The messages that sort after `message_id` and are there at `horizon`, which is that of `now_us`; of a group
+        those that are not quiet.
 
         To be asked of ids from `floor` on.
         """
         start = bisect_left(self.copies, message_id + b"\x00", key=_by_id)
-        versions = [copy.came for copy in self.copies[start:] if copy.came > horizon]
+        behind = [copy for copy in self.copies[start:] if _is_there(copy, horizon, now_us)]
         if is_group:
-            behind = self.copies[start:]
-            versions = [copy.came for copy in behind if copy.came > horizon and not is_quiet(copy.message_id)]
-        return Unread(min(UNREAD_CAP, len(versions)), min(versions, default=0))
+            behind = [copy for copy in behind if not is_quiet(copy.message_id)]
+        return unread_of([(copy.came, copy.expires_us) for copy in behind])
 
-    def drop_expired(self, horizon: int) -> None:
-        """Forgets the messages that retention has taken by `horizon`."""
-        if self.first_version <= horizon:
-            self.copies = [copy for copy in self.copies if copy.came > horizon]
+    def drop_expired(self, horizon: int, now_us: int) -> None:
+        """Forgets the messages that have ended: retention has taken them by `horizon`, or they end by `now_us`."""
+        if self.first_version <= horizon or self.first_end <= now_us:
+            self.copies = [copy for copy in self.copies if _is_there(copy, horizon, now_us)]
             self.size_bytes = sum(map(copy_bytes, self.copies))
-            self._note_first_version()
+            self._note_first()
 
-    def _note_first_version(self) -> None:
+    def _note_first(self) -> None:
         self.first_version = min((copy.came for copy in self.copies), default=NEVER)
+        self.first_end = min((copy.expires_us for copy in self.copies if copy.expires_us), default=NEVER)
 
     def _trim(self) -> None:
         while len(self.copies) > self.limit or (self.size_bytes > self.limit_bytes and len(self.copies) > 1):

@@ -79,7 +79,7 @@ def _follows(before: MessageCell, after: MessageCell) -> bool:
 
 def _lasting(cell: MessageCell) -> tuple[object, ...]:
     """What no change changes."""
-    return cell.sender_id, cell.client_message_id, cell.came
+    return cell.sender_id, cell.client_message_id, cell.came, cell.expires_us
 
 
 def _name(cell: MessageCell) -> str:

@@ -7,6 +7,7 @@ from rowbox.mailbox.cells import ChangeKind, LogCell, MessageCell
 from rowbox.mailbox.check.findings import Code, Report
 from rowbox.mailbox.check.horizon import Horizon
 from rowbox.mailbox.conversation import NEVER, SNIPPET_CHARACTERS, UNREAD_CAP, UNTOLD, Conversation
+from rowbox.mailbox.expiry.ttl import earlier
 from rowbox.mailbox.ids import ZERO_ID, is_quiet, sent_timestamp
 
 
@@ -14,6 +15,8 @@ class ConversationCheck:
     """Checks one conversation. Only cells that count are given to it: `message`s, then `log_entry`s, then `end`."""
 
     __slots__ = (
+        "_expires_us",
+        "_has_ends",
         "_horizon",
         "_last_id",
         "_log_version",
@@ -27,10 +30,21 @@ class ConversationCheck:
     )
 
     def __init__(
-        self, conversation_id: bytes, state: Conversation, horizon: Horizon, report: Report, floor: int = 0
+        self,
+        conversation_id: bytes,
+        state: Conversation,
+        horizon: Horizon,
+        report: Report,
+        floor: int = 0,
+        *,
+        has_ends: bool = False,
     ) -> None:
-        """`floor`: what came up to this version its user has deleted. It is as if it had expired."""
+        """`floor`: what came up to this version its user has deleted. It is as if it had expired.
+        `has_ends`: it has a ttl, or had one, so that messages may have come to an end of their own.
+        """
         self.state = state
+        self._has_ends = has_ends
+        self._expires_us = 0
         self._name = conversation_id.hex()
         self._horizon = horizon._replace(messages=max(horizon.messages, floor))
         self._report = report
@@ -64,6 +78,8 @@ class ConversationCheck:
         if cell.version > cell.came and cell.version > self.state.changed_at:
             text = f"says that its last change was at {self.state.changed_at}, message {cell.message_id.hex()} has one"
             self._find(Code.CHANGED_MESSAGE, f"{text} at {cell.version}")
+        if cell.expires_us and not self._has_ends:
+            self._find(Code.ENDS, f"has no ttl and had none, and message {cell.message_id.hex()} has an end")
         if cell.version > self.state.version:
             self._find(Code.STATE_BEHIND, f"is at {self.state.version}, its message {cell.message_id.hex()} is newer")
         if group is None and cell.sender_id not in self.state.participants:
@@ -90,9 +106,10 @@ class ConversationCheck:
     def _count_unread(self, cell: MessageCell) -> None:
         if cell.sender_id == self._report.user_id:
             self._find(Code.OWN_BEHIND_MARK, f"has the user's own message {cell.message_id.hex()} as unread")
-        elif cell.came > self._horizon.messages:  # what is older can have expired, and its cell be there still
+        elif not self._horizon.may_be_gone(cell.came, cell.expires_us):  # else its cell may be there still
             self._unread += 1
             self._unread_since = min(self._unread_since, cell.came)
+            self._expires_us = earlier(self._expires_us, cell.expires_us)
 
     def _check_created(self, version: int) -> None:
         if version < self.state.created_version:
@@ -100,13 +117,16 @@ class ConversationCheck:
 
     def _check_newest(self) -> None:
         state, newest = self.state, self._newest
+        may_be_gone = self._horizon.may_be_gone(state.last_message_version, state.snippet_expires)
         found = newest.message_id if newest is not None else ZERO_ID
         if found != state.last_message_id:
             # A newer one than the state says is wrong; an older one only where the newest cannot have expired.
-            if found > state.last_message_id or state.last_message_version > self._horizon.messages:
+            if found > state.last_message_id or not may_be_gone:
                 self._find(Code.LAST_MESSAGE, f"ends with {found.hex()}, says {state.last_message_id.hex()}")
         elif newest is not None and newest.came != state.last_message_version:
             self._find(Code.LAST_VERSION, f"got its newest message at {newest.came}, says {state.last_message_version}")
+        elif newest is not None and newest.expires_us != state.snippet_expires:
+            self._find(Code.ENDS, f"ends with a message until {newest.expires_us}, says {state.snippet_expires}")
         elif newest is not None and state.last_is_unsent != (newest.change is not None and newest.change.is_unsent):
             self._find(Code.SNIPPET, "is mistaken in whether its newest message was taken back")
         elif newest is not None and state.snippet and newest.content[:SNIPPET_CHARACTERS] != state.snippet:
@@ -117,14 +137,14 @@ class ConversationCheck:
         if takes_part and sender != state.last_sender_id:  # another's is a matter of PARTICIPANTS
             self._find(Code.LAST_SENDER, f"ends with a message of {sender}, says {state.last_sender_id}")
         has_no_text = state.last_is_unsent or (state.group is not None and is_quiet(state.last_message_id))
-        if not (state.snippet or has_no_text) and state.last_message_version > self._horizon.messages:
+        if not (state.snippet or has_no_text or may_be_gone):
             self._find(Code.SNIPPET, "has no snippet, and its newest message cannot have expired")
 
     def _check_read_mark(self) -> None:
         mark = self.state.read_mark
         if mark > self.state.last_message_id:
             self._find(Code.READ_MARK, f"is read up to {mark.hex()}, behind its newest message")
-        elif not self._mark_is_there and self.state.created_version > self._horizon.messages:
+        elif not (self._mark_is_there or self._has_ends) and self.state.created_version > self._horizon.messages:
             # Its date says nothing: one that was dated ahead expires by when it came, which nothing keeps.
             self._find(Code.READ_MARK, f"is read up to {mark.hex()}, which it does not hold")
 
@@ -134,12 +154,15 @@ class ConversationCheck:
         Until the first of those expires it is exact (Conversation); after that, until it is settled, it is too high.
         """
         state, found = self.state, min(UNREAD_CAP, self._unread)
-        is_exact = state.unread_count == 0 or state.unread_since > self._horizon.messages
+        is_exact = not (state.unread_count and self._horizon.may_be_gone(state.unread_since, state.unread_expires))
         if state.unread_count < found or (is_exact and state.unread_count > found):
             self._find(Code.UNREAD_COUNT, f"says {state.unread_count} unread, holds {found}")
         elif is_exact and 0 < found < UNREAD_CAP and state.unread_since != self._unread_since:
             text = f"counts what is unread from {state.unread_since}, the first of it came at {self._unread_since}"
             self._find(Code.UNREAD_COUNT, text)
+        elif is_exact and 0 < found < UNREAD_CAP and state.unread_expires != self._expires_us:
+            text = f"says that the first unread message ends at {state.unread_expires}, it does at {self._expires_us}"
+            self._find(Code.ENDS, text)
 
     def _check_log(self) -> None:
         version = self.state.version

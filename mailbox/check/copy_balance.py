@@ -15,6 +15,7 @@ on their way. A change that is on its way puts its group out of balance: the sec
 from collections.abc import Sequence
 
 from rowbox.mailbox.cells import MessageCell
+from rowbox.mailbox.expiry.ttl import has_expired
 from rowbox.mailbox.ids import sent_timestamp
 from rowbox.mailbox.reactions import Reaction
 
@@ -28,8 +29,10 @@ class CopyBalance:
     every group out of balance: they are in the row that is read last and were not yet in the one that was read first.
     """
 
-    def __init__(self, since_us: int, before_us: int | None = None) -> None:
+    def __init__(self, since_us: int, before_us: int | None = None, ends_us: int = 0) -> None:
+        """`ends_us`: messages that have an end by then may be gone."""
         self._since_us = since_us
+        self._ends_us = ends_us
         self._before_us = before_us
         self._sums = [0] * GROUPS
 
@@ -39,6 +42,8 @@ class CopyBalance:
             return
         sent_us = sent_timestamp(cell.message_id)
         if sent_us <= self._since_us or (self._before_us is not None and sent_us >= self._before_us):
+            return
+        if has_expired(cell.expires_us, self._ends_us):
             return
         if cell.sender_id == user_id:
             change = sum(_number(user, cell) for user in participants if user != user_id)
@@ -64,7 +69,8 @@ class CopyBalance:
 def _number(holder_id: str, cell: MessageCell) -> int:
     # Python's own hash: keyed with a secret of the process (SipHash), and a str remembers its own.
     changed_at = cell.change.version if cell.change is not None else 0
-    return hash((holder_id, cell.message_id, cell.conversation_id, cell.sender_id, cell.content, changed_at))
+    told = cell.sender_id, cell.content, changed_at, cell.expires_us
+    return hash((holder_id, cell.message_id, cell.conversation_id, *told))
 
 
 def _number_of(holder_id: str, cell: MessageCell, reaction: Reaction) -> int:

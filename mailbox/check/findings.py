@@ -63,6 +63,10 @@ class Code(StrEnum):
     LOG_MISSING = "log_missing"  # every message is in the log
     LOG_WITHOUT_MESSAGE = "log_without_message"  # and what the log names is there
 
+    # Messages that disappear: their end is as far from their sending as some ttl, and the same in all copies; the state
+    # says which end is first; and the row says that the conversation has, or had, a ttl.
+    ENDS = "ends"
+
     # Sends.
     CLIENT_MESSAGE_ID = "client_message_id"  # own messages have one, others' do not
     CLIENT_MESSAGE_ID_REUSED = "client_message_id_reused"  # one of them is one message (P2)

@@ -23,6 +23,7 @@ from rowbox.mailbox.cells import (
     OWN,
     RECEIPTS,
     REVOCATION,
+    TTL,
     ChangeKind,
     DedupeCell,
     FenceCell,
@@ -31,18 +32,19 @@ from rowbox.mailbox.cells import (
     OutboxCell,
     brings_message,
 )
-from rowbox.mailbox.check.account_check import check_account
 from rowbox.mailbox.check.change_check import check_changes, kind_of, kinds_of_cells
 from rowbox.mailbox.check.conversation_check import ConversationCheck
-from rowbox.mailbox.check.devices_check import check_devices
 from rowbox.mailbox.check.fence_check import FenceCheck
 from rowbox.mailbox.check.findings import Code, Finding, Report
 from rowbox.mailbox.check.hidden_check import HiddenCheck
 from rowbox.mailbox.check.horizon import Horizon
-from rowbox.mailbox.check.member_marks_check import check_member_marks
 from rowbox.mailbox.check.receipt_check import ReceiptCheck
-from rowbox.mailbox.check.revocation_check import check_revocation
 from rowbox.mailbox.check.send_check import SendCheck
+from rowbox.mailbox.check.states.account_check import check_account
+from rowbox.mailbox.check.states.devices_check import check_devices
+from rowbox.mailbox.check.states.member_marks_check import check_member_marks
+from rowbox.mailbox.check.states.revocation_check import check_revocation
+from rowbox.mailbox.check.states.ttl_check import check_end, check_ttl
 from rowbox.mailbox.clocks.clock import is_others_date, is_own_date
 from rowbox.mailbox.conversation import Conversation
 from rowbox.mailbox.group import is_group_name
@@ -93,11 +95,14 @@ class RowCheck:
             check_revocation(revocation, self._report)
         for devices in states[DEVICES.letter].values():
             check_devices(devices, self._report)
+        for conversation_id, ttl in states[TTL.letter].items():
+            check_ttl(conversation_id, ttl, self._report)
         self._unknown = Counter(f"index cells of kind {cell.kind!r}" for cell in frame.unknown)
         self._floors: dict[bytes, int] = {one: own.floor for one, own in states[OWN.letter].items() if own.floor}
         self._conversations = {
             conversation_id: ConversationCheck(
-                conversation_id, state, horizon, self._report, self._floors.get(conversation_id, 0)
+                *(conversation_id, state, horizon, self._report, self._floors.get(conversation_id, 0)),
+                has_ends=conversation_id in states[TTL.letter],
             )
             for conversation_id, state in states[CONVERSATION.letter].items()
         }
@@ -117,6 +122,7 @@ class RowCheck:
         self._sends = SendCheck(
             [one for one in dedupe if not self._is_gone(one.conversation_id, one.version)],
             [one for one in self.outbox if not self._is_gone(one.message.conversation_id, one.version)],
+            states[TTL.letter].keys(),
             horizon,
             self._report,
         )
@@ -149,6 +155,9 @@ class RowCheck:
         if cell.conversation_id not in self._conversations and self._hidden.is_hidden(cell.conversation_id):
             if cell.sender_id != self._user_id:  # else it is kept for what somebody did to it
                 self._check_stamps(cell, in_group=False)
+            check_end(cell, self._report)
+            if cell.expires_us and cell.conversation_id not in self._states[TTL.letter]:
+                self._report(Code.ENDS, f"the hidden message {cell.message_id.hex()} has an end, and its id no ttl")
             cell, participants = self._hidden.message(counted)
             return Counted(cell, Conversation.new(participants, 0), is_hidden=True)
         conversation = self._conversation(cell.conversation_id, f"message {cell.message_id.hex()}")
@@ -157,6 +166,7 @@ class RowCheck:
         conversation.message(cell)
         in_group = conversation.state.group is not None
         self._check_stamps(cell, in_group=in_group)
+        check_end(cell, self._report)
         for one in counted:
             self._await_log(one, in_group=in_group)
         if cell.first_version or len(counted) > 1:
@@ -257,9 +267,8 @@ class RowCheck:
             self._report(Code.VERSION_REUSED, f"two messages have version {cell.version}")
             return
         kind = kind_of(cell, in_group=in_group)
-        self._unlogged[cell.version] = hash(
-            (cell.conversation_id, cell.message_id, cell.epoch, kind, cell.first_version)
-        )
+        told = cell.conversation_id, cell.message_id, cell.epoch, cell.first_version, cell.expires_us
+        self._unlogged[cell.version] = hash((*told, kind))
 
     def _match(self, cell: LogCell) -> None:
         expected = self._unlogged.pop(cell.version, None)
@@ -270,7 +279,8 @@ class RowCheck:
                 self._report(Code.VERSION_REUSED, f"a message and another change have version {cell.version}")
         elif expected is None:
             superseded_at = self._changed.get(hash((cell.conversation_id, cell.message_id)), 0)
-            if (cell.first_version or cell.version) > self._horizon.messages and superseded_at <= cell.version:
+            may_be_gone = self._horizon.may_be_gone(cell.first_version or cell.version, cell.expires_us)
+            if not may_be_gone and superseded_at <= cell.version:
                 text = f"the log names message {cell.message_id.hex()}, which is not there"
                 self._report(Code.LOG_WITHOUT_MESSAGE, text)
         elif expected not in _told_by(cell):
@@ -279,7 +289,5 @@ class RowCheck:
 
 def _told_by(cell: LogCell) -> set[int]:
     """The hashes of what a log entry may go with."""
-    return {
-        hash((cell.conversation_id, cell.message_id, cell.epoch, kind, cell.first_version))
-        for kind in kinds_of_cells(cell.kind)
-    }
+    told = cell.conversation_id, cell.message_id, cell.epoch, cell.first_version, cell.expires_us
+    return {hash((*told, kind)) for kind in kinds_of_cells(cell.kind)}

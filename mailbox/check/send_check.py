@@ -4,7 +4,7 @@ reaction with its outbox cell.
 Held in memory: the dedupe records and the outbox, as the owner holds them, and 100 bytes of each own message.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from rowbox.mailbox.cells import DedupeCell, MessageCell, OutboxCell
 from rowbox.mailbox.check.findings import Code, Report
@@ -22,8 +22,15 @@ class SendCheck:
     """
 
     def __init__(
-        self, dedupe: Iterable[DedupeCell], outbox: Iterable[OutboxCell], horizon: Horizon, report: Report
+        self,
+        dedupe: Iterable[DedupeCell],
+        outbox: Iterable[OutboxCell],
+        with_ends: Collection[bytes],
+        horizon: Horizon,
+        report: Report,
     ) -> None:
+        """`with_ends`: the conversations whose messages may have come to an end of their own."""
+        self._with_ends = with_ends
         self._horizon = horizon
         self._report = report
         self._is_group = is_group_name(report.user_id)
@@ -85,27 +92,31 @@ class SendCheck:
     def end(self) -> None:
         """Reports records and parcels whose messages did not come."""
         for record in self._unseen_records.values():
-            if record.version > self._horizon.messages:
+            if record.version > self._horizon.messages and record.conversation_id not in self._with_ends:
                 text = f"the record of {record.version} names message {record.message_id.hex()}, which is not there"
                 self._report(Code.DEDUPE_WITHOUT_MESSAGE, text)
         for parcel in self._unseen_parcels.values():
-            if parcel.version > self._horizon.messages:
+            if not self._horizon.may_be_gone(parcel.version, parcel.message.expires_us):
                 self._report(
                     Code.OUTBOX, f"the outbox holds {parcel.message_id.hex()}, which is no message of the user"
                 )
 
         for changed, parcels in self._unseen_changes.items():
-            if sent_timestamp(changed) > self._horizon.messages:
+            expires_us = max(parcel.message.expires_us for parcel in parcels)
+            if not self._horizon.may_be_gone(sent_timestamp(changed), expires_us):
                 text = f"the outbox holds a change of {changed.hex()}, which is no message of the user"
                 self._report(Code.OUTBOX, f"{text} ({len(parcels)} such)")
 
         for message, parcels in self._unseen_reactions.items():
-            if sent_timestamp(message) > self._horizon.messages:
+            may_have_ended = parcels[0].message.conversation_id in self._with_ends
+            if sent_timestamp(message) > self._horizon.messages and not may_have_ended:
                 text = f"the outbox holds a reaction to {message.hex()}, which is not there"
                 self._report(Code.OUTBOX, f"{text} ({len(parcels)} such)")
 
     def _add_parcel(self, parcel: OutboxCell) -> None:
         message = parcel.message
+        if message.ttl_ms is not None:
+            return
         if message.reaction is not None or _reactions_in(parcel) is not None:
             self._unseen_reactions.setdefault(message.message_id, []).append(parcel)
         elif message.change is not None:

@@ -40,6 +40,7 @@ def _copied(cell: MessageCell) -> Copied:
         cell.told,
         shown,
         by,
+        cell.expires_us,
     )
 
 
@@ -55,7 +56,8 @@ def add_copied(
         return state
     change = Change(copy.changed, copy.is_unsent, copy.unsent_by) if copy.changed else None
     ids = copy.message_id, conversation_id, copy.sender_id
-    message = Message(*ids, (), copy.content, change, None, GroupPart(copy.version, 0, (), told=copy.told))
+    part = GroupPart(copy.version, 0, (), told=copy.told)
+    message = Message(*ids, (), copy.content, change, None, part, copy.expires_us)
     if message.is_expired(plan.seen_us, plan.retention_ms):
         return state
     version, epoch = plan.tick(max(message.sent_us, copy.changed)), plan.epoch
@@ -74,7 +76,7 @@ def add_copied(
         state = state.with_reacted(version, epoch)
     kind = kind_of(change) if change is not None else ChangeKind.REACTION if tallies else ChangeKind.MESSAGE
     first_version = 0 if kind is ChangeKind.MESSAGE else version
-    plan.put_conversation(conversation_id, state, kind, copy.message_id, first_version)
+    plan.put_conversation(conversation_id, state, kind, copy.message_id, first_version, copy.expires_us)
     is_quiet_one = is_read or is_quiet(copy.message_id)
     plan.note_message(conversation_id, copy.message_id, version, is_own=is_own and not is_read, is_quiet=is_quiet_one)
     return state

@@ -101,6 +101,7 @@ def _set_role(group: Group, actor: Member, deed: SetRole) -> Outcome | None:
 def _update(group: Group, actor: Member, deed: Update) -> Outcome | None:
     name = group.name if deed.name is None else deed.name
     settings = group.settings if deed.settings is None else deed.settings
+    settings = replace(settings, ttl_ms=group.settings.ttl_ms if deed.ttl_ms is None else deed.ttl_ms)
     if (name, settings) == (group.name, group.settings):
         return None
     _need(actor, WhoMay.ADMINS if settings != group.settings else group.settings.who_can_edit_info, "change this group")

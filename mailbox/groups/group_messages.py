@@ -49,7 +49,7 @@ class GroupMessages(GroupStanding):
         change = Change(version, is_unsent, new.by.user_id if is_unsent else "")
         ids = new.message_id, self._conversation_id, held.sender_id
         part = GroupPart(version, self._chain, names_of(group))
-        message = Message(*ids, (), new.content or "", change, None, part)
+        message = Message(*ids, (), new.content or "", change, None, part, held.expires_us)
         return self._changed(held, message, () if change.is_unsent else held.reactions, new.entropy)
 
     def react(
@@ -124,7 +124,7 @@ class GroupMessages(GroupStanding):
         identifier = message_id(version, entropy)
         plan.post(OutboxCell(identifier, epoch, version, event))
         after = after.with_chain(version, version, epoch)
-        plan.put_conversation(self._conversation_id, after, kind, held.message_id, held.came)
+        plan.put_conversation(self._conversation_id, after, kind, held.message_id, held.came, held.expires_us)
         return GroupChanged(version, changed=True, event_id=identifier)
 
     def _asking(self, new: MessageChange | MessageReaction, held: MessageCell) -> tuple[Group, Member] | GroupChanged:

@@ -17,6 +17,7 @@ from rowbox.mailbox.cells import FORMER, GROUP, MEMBER_MARKS, ChangeKind, Dedupe
 from rowbox.mailbox.clocks.clock import US_PER_S
 from rowbox.mailbox.conversation import Conversation
 from rowbox.mailbox.errors import ClientGroupIdReused, ClientMessageIdReused, GroupFull, GroupMoved
+from rowbox.mailbox.expiry.ttl import end_of
 from rowbox.mailbox.group import (
     FIRST_MEMBERS,
     Former,
@@ -96,7 +97,9 @@ class GroupRow(GroupStanding):
         version = self._plan.tick(0)
         part = GroupPart(version, self._chain, names_of(group), new.client_message_id, new.payload_hash)
         identifier = message_id(version, counted(new.entropy))
-        self._append(Message(identifier, self._conversation_id, sender_id, (), new.content, group=part))
+        expires_us = end_of(version, group.settings.ttl_ms)
+        told = sender_id, (), new.content
+        self._append(Message(identifier, self._conversation_id, *told, group=part, expires_us=expires_us))
         self._plan.add_record(
             DedupeCell(hashed, self._plan.epoch, version, identifier, self._conversation_id, new.payload_hash)
         )
@@ -204,10 +207,11 @@ class GroupRow(GroupStanding):
         plan.add_copy(message, message.sent_us, part.version, client_message_id, state.last_message_id, part.told)
         plan.post(OutboxCell(message.message_id, plan.epoch, part.version, message))
         after = state.with_event(message, part.version, plan.epoch, is_own=True)
-        plan.put_conversation(self._conversation_id, after, ChangeKind.MESSAGE, message.message_id)
+        told = ChangeKind.MESSAGE, message.message_id
+        plan.put_conversation(self._conversation_id, after, *told, expires_us=message.expires_us)
 
 
 def info_of(group: Group) -> Info:
     """What members' lists show of a group."""
     first = tuple(member.user_id for member in group.members[:FIRST_MEMBERS])
-    return Info(group.name, len(group.members), first)
+    return Info(group.name, len(group.members), first, group.settings.ttl_ms)

@@ -17,7 +17,7 @@ from rowbox.mailbox.group import GroupPart, Info, Membership, Standing
 from rowbox.mailbox.groups.chain import Place, Verdict, verdict
 from rowbox.mailbox.groups.joining import take_earlier
 from rowbox.mailbox.groups.requests import Deed, Delete, GroupChanged, Leave, Remove, Standpoint
-from rowbox.mailbox.groups.resuming import take_resumption
+from rowbox.mailbox.groups.resuming import note_ttl, take_resumption
 from rowbox.mailbox.ids import ZERO_ID, client_id_hash, is_quiet
 from rowbox.mailbox.message import Message
 from rowbox.mailbox.reactions import Tally, tallies_of
@@ -125,6 +125,8 @@ def _take(
     membership = _after(known, part, plan, version)
     if membership is not known:
         plan.put(MEMBERSHIP, membership, conversation_id)
+    if part.info is not None:
+        note_ttl(plan, conversation_id, part.info, version)
     if message.is_expired(plan.seen_us, plan.retention_ms):
         state = state.with_chain(part.version, version, plan.epoch)
         plan.put_conversation(conversation_id, state, ChangeKind.GROUP, ZERO_ID)
@@ -136,7 +138,8 @@ def _take(
     if is_own and state.unread_count:
         plan.note_read(conversation_id)
     state = state.with_event(message, version, plan.epoch, is_own=is_own)
-    plan.put_conversation(conversation_id, state, ChangeKind.MESSAGE, message.message_id)
+    told = ChangeKind.MESSAGE, message.message_id
+    plan.put_conversation(conversation_id, state, *told, expires_us=message.expires_us)
     is_quiet_one = is_quiet(message.message_id)
     plan.note_message(conversation_id, message.message_id, version, is_own=is_own, is_quiet=is_quiet_one)
     return version
@@ -147,7 +150,7 @@ def _take_change(
 ) -> int | MessageNeed:
     """Takes a change of a message, or how members react to it. It reaches who has that message, and nobody else.
 
-    Who came in later, or whose copy retention took, moves his chain alone, and hears nothing of it. So does who has got
+    Who came in later, or whose copy has ended, moves his chain alone, and hears nothing of it. So does who has got
     the message as it was after that already (copies.py).
     """
     held = plan.held(message.conversation_id, message.message_id, fact)
@@ -169,7 +172,7 @@ def _take_change(
         plan.replace(held, replace(message, content=held.content, change=held.change), version, tallies=tallies)
         state, kind = state.with_reacted(version, epoch), ChangeKind.REACTION
     state = state.with_chain(part.version, version, epoch)
-    plan.put_conversation(message.conversation_id, state, kind, message.message_id, held.came)
+    plan.put_conversation(message.conversation_id, state, kind, message.message_id, held.came, held.expires_us)
     return version
 
 

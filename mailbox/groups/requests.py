@@ -71,10 +71,11 @@ class SetRole(msgspec.Struct, frozen=True, array_like=True, tag=4):
 
 
 class Update(msgspec.Struct, frozen=True, array_like=True, tag=5):
-    """The group gets another name, other settings, or both. None: as it was."""
+    """The group gets another name, other settings, another ttl. None: as it was; `settings` leave the ttl as it was."""
 
     name: str | None
     settings: GroupSettings | None
+    ttl_ms: int | None = None
 
 
 class Delete(msgspec.Struct, frozen=True, array_like=True, tag=6):

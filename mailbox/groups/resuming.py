@@ -14,8 +14,9 @@ from collections.abc import Sequence
 
 from rowbox.mailbox.aggregate.needs import NewestNeed
 from rowbox.mailbox.aggregate.plan import Plan
-from rowbox.mailbox.cells import MEMBERSHIP, ChangeKind, MessageCell
+from rowbox.mailbox.cells import MEMBERSHIP, TTL, ChangeKind, MessageCell
 from rowbox.mailbox.conversation import Conversation
+from rowbox.mailbox.expiry.ttl import Ttl
 from rowbox.mailbox.group import Former, Group, GroupPart, Info, Member, Membership, Resumed, Standing
 from rowbox.mailbox.groups.copies import MOST_COPIES, MOST_COPIES_BYTES, add_copied, copies_between
 from rowbox.mailbox.ids import ZERO_ID, message_id
@@ -82,7 +83,15 @@ def take_resumption(
         version, epoch, standing, joined, resumed.role, resumed.group_version, *of_info, part.version
     )
     plan.put(MEMBERSHIP, membership, conversation_id)
+    note_ttl(plan, conversation_id, part.info, version)
     if is_in or state is not None:
         state = (state or Conversation.new_group(version)).with_chain(part.version, version, epoch)
         plan.put_conversation(conversation_id, state, ChangeKind.GROUP, ZERO_ID)
     return version
+
+
+def note_ttl(plan: Plan, conversation_id: bytes, info: Info, version: int) -> None:
+    """Keeps what an event says of how long the group's messages last, where that is news. The state is the caller's."""
+    known = plan.state(TTL, conversation_id)
+    if info.ttl_ms != (known.ttl_ms if known is not None else 0):
+        plan.put(TTL, Ttl(version, plan.epoch, info.ttl_ms), conversation_id)

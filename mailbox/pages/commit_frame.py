@@ -36,7 +36,11 @@ def frame_of(mailbox: Mailbox, plan: Plan, token: str) -> bytes | None:
     account = False
     for entry in plan.log:
         copy = newest.get(entry.message_id)
-        if copy is not None and copy.version == entry.version and tells_of_a_message(entry, horizon, index.floors):
+        if (
+            copy is not None
+            and copy.version == entry.version
+            and tells_of_a_message(entry, horizon, plan.seen_us, index.floors)
+        ):
             messages.append(copy.json)
         if index.version_of(entry.conversation_id) == entry.version:
             conversations.append(index.json_of(entry.conversation_id, horizon))

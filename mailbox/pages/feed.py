@@ -30,14 +30,14 @@ ConversationAt = Callable[[LogCell], bytes | None]
 """The JSON of the conversation that an entry tells of; None where the entry is not its newest change."""
 
 
-def tells_of_a_message(entry: LogCell, horizon: int, floors: Mapping[bytes, int]) -> bool:
-    """Whether an entry is of a message that is there: retention has not taken it, which takes what came up to
-    `horizon`, and its user has not deleted it, who has deleted what came up to the floor of a conversation.
+def tells_of_a_message(entry: LogCell, horizon: int, now_us: int, floors: Mapping[bytes, int]) -> bool:
+    """Whether an entry is of a message that is there: it has not ended, by retention, which takes what came up to
+    `horizon`, nor by itself; and its user has not deleted it, who has deleted what came up to the floor of a
+    conversation.
     """
     came = entry.first_version or entry.version
-    return (
-        brings_message(entry.kind) and came > horizon and not (floors and came <= floors.get(entry.conversation_id, 0))
-    )
+    is_left = came > horizon and not 0 < entry.expires_us <= now_us
+    return is_left and brings_message(entry.kind) and not (floors and came <= floors.get(entry.conversation_id, 0))
 
 
 class FeedCut:

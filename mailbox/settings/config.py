@@ -479,6 +479,14 @@ class MessageSettings(Struct, frozen=True, kw_only=True):
             description="How long after its sending users may react to a message, and take that back; 0: nobody does.",
         ),
     ] = 30 * DAY_MS
+    max_ttl_ms: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=365 * DAY_MS,
+            description="The longest time after which users may have messages disappear; less than an hour: none do.",
+        ),
+    ] = 365 * DAY_MS
     receipts: Annotated[
         Literal["all", "delivered", "none"],
         Meta(

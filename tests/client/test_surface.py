@@ -48,6 +48,7 @@ def test_they_have_the_same_calls() -> None:
     [
         ("Message", python.Message),
         ("Conversation", python.Conversation),
+        ("ConversationTtl", python.ConversationTtl),
         ("Changes", python.Changes),
         ("Device", python.Device),
         ("PushShown", python.PushShown),

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from rowbox.cacheserver.features import BLOCKS, DELETIONS, KNOWN
-from rowbox.cacheserver.port import AccountResult, ChangeAccount, FetchMessages
+from rowbox.cacheserver.port import AccountResult, ChangeAccount, FetchMessages, SetTtl, TtlResult
 from rowbox.mailbox.account.deeds import BlockUser, DeleteConversation
 from rowbox.mailbox.errors import FeatureOff
 from rowbox.mailbox.ids import direct_conversation_id
@@ -24,6 +24,11 @@ async def deleted(server: Server) -> AccountResult:
     """Ben's copy of his conversation with Ann."""
     deed = DeleteConversation(direct_conversation_id("ann", "ben"))
     return await server.node.change_account(ChangeAccount("ben", deed))
+
+
+async def ttl(server: Server) -> TtlResult:
+    """What Ben and Ann write lasts for an hour."""
+    return await server.node.set_ttl(SetTtl("ben", direct_conversation_id("ann", "ben"), 3_600_000))
 
 
 def switched_on(server: Server) -> set[str]:
@@ -105,10 +110,40 @@ async def test_a_rolling_upgrade_from_blocks_switches_deletions_on_with_its_last
         new.append(await started(made, "b"))
         await new[1].listed()
         await asyncio.sleep(BEATS_S)
-        assert switched_on(new[0]) == {BLOCKS, DELETIONS}
+        assert switched_on(new[0]) == set(KNOWN)
         await deleted(owner_of("ben", *new))
         assert await owner_of("ben", *new).texts() == []
         assert len(await owner_of("ann", *new).texts("ann")) == 1
         back = await started(made, "c", knows=(BLOCKS,))
+        await asyncio.sleep(LONGEST_S / 2)
+        assert back.node.owner is None, "one that would show it is not listed"
+
+
+@virtual_time
+async def test_a_rolling_upgrade_switches_disappearing_messages_on_with_its_last_server() -> None:
+    """No message has an end while one runs that would show it after that, and store what it is told without one."""
+    async with servers() as made:
+        old = [await started(made, name, knows=(BLOCKS, DELETIONS)) for name in "ab"]
+        for server in old:
+            await server.listed()
+        await owner_of("ann", *old).send("for ever")
+        await stopped(old[0])
+        new = [await started(made, "a")]
+        await new[0].listed()
+        await asyncio.sleep(BEATS_S)
+        with pytest.raises(FeatureOff):
+            await ttl(owner_of("ben", old[1], new[0]))
+        await stopped(old[1])
+        new.append(await started(made, "b"))
+        await new[1].listed()
+        await asyncio.sleep(BEATS_S)
+        assert (await ttl(owner_of("ben", *new))).changed
+        await asyncio.sleep(BEATS_S)
+        await owner_of("ann", *new).send("for an hour")
+        await asyncio.sleep(BEATS_S)
+        for user in ("ann", "ben"):
+            shown = await owner_of(user, *new).texts(user)
+            assert [b'"expiresTimestamp"' in one for one in shown] == [True, False]
+        back = await started(made, "c", knows=(BLOCKS, DELETIONS))
         await asyncio.sleep(LONGEST_S / 2)
         assert back.node.owner is None, "one that would show it is not listed"

@@ -141,6 +141,34 @@ async def reactions(caller: Caller) -> None:
         await _deltas_to_the_end(caller, name, "fetchMessages", "0")
 
 
+async def messages_disappear(caller: Caller) -> None:
+    first = await caller.send("alice", "bob", "this stays", "1")
+    place = {"conversationId": first.json["conversationId"]}
+    tokens = {name: await _token(caller.get(name, "fetchConversation")) for name in ("alice", "bob")}
+
+    async def does(name: str, call: str, **what: Json) -> None:
+        """Both have heard of it then."""
+        answer = await caller.post(name, call, **{**place, **what})
+        if answer.status == 201 or (answer.status == 200 and answer.json["changed"]):
+            for one, token in tokens.items():
+                tokens[one] = await _token(caller.get(one, "fetchConversation", lastUpdatedTimestamp=token, wait=20))
+
+    await does("alice", "setTtl", ttlMs=3_600_000)
+    await does("bob", "setTtl", ttlMs=3_600_000)
+    await does("alice", "sendMessage", messageContent="this does not", clientMessageId="2")
+    newest = (await caller.get("alice", "fetchMessages", **place)).json["messages"][0]["messageId"]
+    await does("alice", "editMessage", messageId=newest, messageContent="nor this")
+    for ttl_ms in (1, 3_599_999, -1, 31_536_000_001, "3600000", None):
+        await does("alice", "setTtl", ttlMs=ttl_ms)
+    await does("alice", "setTtl", conversationId="0" * 32, ttlMs=3_600_000)
+    await does("carol", "setTtl", ttlMs=3_600_000)
+    await does("bob", "setTtl", ttlMs=0)
+    await does("bob", "sendMessage", messageContent="this stays, too", clientMessageId="3")
+    for name in ("alice", "bob"):
+        await caller.get(name, "fetchConversation")
+        await caller.get(name, "fetchMessages", **place)
+
+
 async def a_group_lives_and_ends(caller: Caller) -> None:
     bob, carol, dave, eve = (caller.user(name) for name in ("bob", "carol", "dave", "eve"))
     begun = await _token(caller.get("carol", "fetchChanges"))
@@ -667,6 +695,7 @@ async def _deltas_to_the_end(caller: Caller, name: str, call: str, token: str, *
 STORIES: Final[tuple[Story, ...]] = (
     edits_and_unsends,
     reactions,
+    messages_disappear,
     a_group_lives_and_ends,
     a_first_conversation,
     notes_to_oneself_and_any_text,

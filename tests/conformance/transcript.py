@@ -26,6 +26,8 @@ _PLAIN: Final = {
     "sentTimestamp": "a time",
     "lastSentTimestamp": "a time",
     "editedTimestamp": "a time",
+    "expiresTimestamp": "a time",
+    "snippetExpiresTimestamp": "a time",
     "lastUpdatedTimestamp": "a time",
     "joinedTimestamp": "a time",
     "asOf": "a time",

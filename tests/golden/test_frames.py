@@ -54,8 +54,10 @@ from rowbox.cacheserver.port import (
     Send,
     SendResult,
     SetPush,
+    SetTtl,
     SignOut,
     SignOutResult,
+    TtlResult,
     UsersShown,
 )
 from rowbox.cacheserver.rpc import calls, frames
@@ -140,19 +142,19 @@ QUOTA = Quota(9, 60)
 READ = MemberReceipt("bob", is_delivered=True, is_read=True, read_us=5)
 SENT = MemberReceipt("carol", is_delivered=True, is_read=False)
 CHANGE, REACTION = Change(7, is_unsent=True, by="bob"), Reaction("alice", "\U0001f44d", 8)
-MESSAGE = Message(ID, OTHER_ID, "alice", ("alice", "bob"), "hello", CHANGE, REACTION)
+MESSAGE = Message(ID, OTHER_ID, "alice", ("alice", "bob"), "hello", CHANGE, REACTION, None, 9, 5)
 SETTINGS = GroupSettings(WhoMay.ADMINS, WhoMay.ALL, WhoMay.ADMINS, group.History.RECENT)
 PROFILE = Profile(7, 5, "Alice", "https://a.example/b", {"locale": "en"}, 6, "nobody")
 BY = Standpoint("alice", 5, 6, 7)
 EVENT = Message(ID, OTHER_ID, "alice", (), "hello", None, None, GroupPart(6, 5, ("bob", "carol"), "1", OTHER_ID))
 COPIES = (
-    Copied(ID, 4, "alice", "hello", "1", 5, True, None, (Reaction("carol", "\U0001f44d", 6),), "bob"),
+    Copied(ID, 4, "alice", "hello", "1", 5, True, None, (Reaction("carol", "\U0001f44d", 6),), "bob", 9),
     Copied(OTHER_ID, 3, "carol", "", "", 0, False, group.Told("role", ("bob",), role="admin"), ()),
 )
 JOINS = {"bob": group.Join("member", 3, 4)}
 JOIN = Message(ID, OTHER_ID, "alice", (), "", group=GroupPart(6, 5, ("alice", "bob"), joins=JOINS, earlier=COPIES))
 RESUMED = Resumed(Standing.IN, 2, "admin", 7, COPIES)
-RESUMPTION = Message(ID, OTHER_ID, "", (), "", group=GroupPart(6, 0, (), info=Info("Books", 2, ()), resumed=RESUMED))
+RESUMPTION = Message(ID, OTHER_ID, "", (), "", group=GroupPart(6, 0, (), info=Info("Books", 2, (), 3), resumed=RESUMED))
 
 WRITTEN: Mapping[str, Callable[[], bytes]] = {
     "Call": lambda: frames.call(1, "send", 30_000, 7, ["body"]),
@@ -172,6 +174,8 @@ VALUES: Mapping[str, Any] = {
     "MarkReadResult": MarkReadResult(OTHER_ID, 3, 6, QUOTA),
     "ChangeMessage": ChangeMessage("alice", OTHER_ID, ID, "hello", BEARER, Routed(8, 9)),
     "React": React("alice", OTHER_ID, ID, "\U0001f44d", BEARER, Routed(8, 9)),
+    "SetTtl": SetTtl("alice", OTHER_ID, 3_600_000, BEARER, Routed(8, 9)),
+    "TtlResult": TtlResult(OTHER_ID, 6, changed=True, quota=QUOTA),
     "ChangeResult": ChangeResult(ID, 6, changed=True, quota=QUOTA),
     "FetchConversations": FetchConversations("alice", 1, 20, "token", "cursor", 5_000, BEARER),
     "FetchMessages": FetchMessages("alice", OTHER_ID, 1, 50, "token", "cursor", 5_000, BEARER, True, 65_536),

@@ -45,8 +45,10 @@ from rowbox.cacheserver.port import (
     Send,
     SendResult,
     SetPush,
+    SetTtl,
     SignOut,
     SignOutResult,
+    TtlResult,
     UsersShown,
 )
 from rowbox.mailbox.group import GroupSettings, Member
@@ -135,6 +137,10 @@ class ScriptedPort:
     async def react(self, request: React) -> ChangeResult:
         self._called(request)
         return self.changed
+
+    async def set_ttl(self, request: SetTtl) -> TtlResult:
+        self._called(request)
+        return TtlResult(request.conversation_id, self.marked.last_updated_timestamp, changed=True, quota=self.quota)
 
     async def change_group(self, request: ChangeGroup) -> GroupResult:
         self._called(request)

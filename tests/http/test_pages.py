@@ -212,6 +212,7 @@ def test_answers_may_gain_fields_and_requests_may_not() -> None:
         "Block",
         "Unblock",
         "DeleteConversation",
+        "SetConversationTtl",
     }
 
 

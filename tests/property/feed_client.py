@@ -60,13 +60,14 @@ class FeedClient:
             if not page.has_more:
                 return pages
 
-    def expire(self, horizon: int) -> None:
-        """Forgets the messages that retention has taken."""
-        self.messages = {one: item for one, item in self.messages.items() if item["lastUpdatedTimestamp"] > horizon}
+    def expire(self, horizon: int, now_us: int = 0) -> None:
+        """Forgets the messages that retention has taken, and those that have come to their own end by `now_us`."""
+        kept = {one: item for one, item in self.messages.items() if item["lastUpdatedTimestamp"] > horizon}
+        self.messages = {one: item for one, item in kept.items() if item.get("expiresTimestamp", now_us + 1) > now_us}
 
-    async def holds_what_a_fresh_fetch_shows(self, node: Node, horizon: int) -> None:
+    async def holds_what_a_fresh_fetch_shows(self, node: Node, horizon: int, now_us: int = 0) -> None:
         every, _ = await all_messages(node, self.user, None, 50)
-        self.expire(horizon)
+        self.expire(horizon, now_us)
         drop_deleted(self.messages, self.conversations)
         assert self.messages == {item["messageId"]: item for item in every}
         listed, _ = await all_conversations(node, self.user, 50)

@@ -57,8 +57,10 @@ from rowbox.cacheserver.port import (
     Send,
     SendResult,
     SetPush,
+    SetTtl,
     SignOut,
     SignOutResult,
+    TtlResult,
     UsersShown,
 )
 from rowbox.cacheserver.routing.in_turn import InTurn
@@ -254,6 +256,9 @@ class ModelOwner:
     async def react(self, request: React) -> ChangeResult:
         await self._write(request.user_id, f"{request.message_id.hex()} {request.emoji}", request.message_id)
         return ChangeResult(request.message_id, 0, changed=True)
+
+    async def set_ttl(self, request: SetTtl) -> TtlResult:
+        raise NotImplementedError
 
     async def change_group(self, request: ChangeGroup) -> GroupResult:
         raise NotImplementedError
@@ -498,6 +503,9 @@ class ModelLink:
 
     async def react(self, request: React) -> ChangeResult:
         return await self._call(lambda: self._served.react(request), writes=True)
+
+    async def set_ttl(self, request: SetTtl) -> TtlResult:
+        return await self._call(lambda: self._served.set_ttl(request), writes=True)
 
     async def change_group(self, request: ChangeGroup) -> GroupResult:
         return await self._call(lambda: self._served.change_group(request), writes=True)

@@ -45,8 +45,10 @@ from rowbox.cacheserver.port import (
     Send,
     SendResult,
     SetPush,
+    SetTtl,
     SignOut,
     SignOutResult,
+    TtlResult,
     UsersShown,
 )
 from rowbox.cacheserver.routing.router import Router
@@ -118,6 +120,10 @@ class ScriptedTarget:
 
     async def react(self, request: React) -> ChangeResult:
         answer: ChangeResult = await self._ask(request)
+        return answer
+
+    async def set_ttl(self, request: SetTtl) -> TtlResult:
+        answer: TtlResult = await self._ask(request)
         return answer
 
     async def change_group(self, request: ChangeGroup) -> GroupResult:

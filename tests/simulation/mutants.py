@@ -90,9 +90,9 @@ def the_state_before_the_command_not_the_mutation(patch: Patch) -> None:
     cells = Plan.cells
     put = Plan.put_conversation
 
-    def remembering(self: Plan, conversation_id: bytes, state: Conversation, *rest: Any) -> None:
+    def remembering(self: Plan, conversation_id: bytes, state: Conversation, *rest: Any, **named: Any) -> None:
         before.setdefault(id(self), {})[conversation_id] = self.conversation(conversation_id)
-        put(self, conversation_id, state, *rest)
+        put(self, conversation_id, state, *rest, **named)
 
     def with_wrong_previous(self: Plan) -> list[Any]:
         own = before.get(id(self), {})
@@ -263,8 +263,9 @@ def reads_show_what_is_not_committed(patch: Patch) -> None:
     def whatever(self: Mailbox, epoch: int, version: int, as_of: int) -> bool:
         return counts(self, epoch, version, 1 << 62)
 
-    def holds(self: View, epoch: int, version: int, came: int) -> bool:
-        return self.mailbox.counts(epoch, version, came) and came > self.horizon
+    def holds(self: View, epoch: int, version: int, came: int, expires_us: int) -> bool:
+        is_there = came > self.horizon and not 0 < expires_us <= self.now_us
+        return self.mailbox.counts(epoch, version, came) and is_there
 
     patch.setattr(Mailbox, "counts", whatever)
     patch.setattr(View, "holds", holds)

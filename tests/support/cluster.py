@@ -39,6 +39,8 @@ from rowbox.cacheserver.port import (
     Search,
     Send,
     SendResult,
+    SetTtl,
+    TtlResult,
 )
 from rowbox.cacheserver.push.port import PushPort
 from rowbox.cacheserver.rows.stash import HandedRow
@@ -110,6 +112,9 @@ class Node:
         """`emoji` "" takes the reaction back."""
         place = sent.conversation_id, sent.message_id
         return await self.process.call(self.owner.react(React(user, *place, emoji, bearer)))
+
+    async def set_ttl(self, user: str, conversation: bytes, ttl_ms: int) -> TtlResult:
+        return await self.process.call(self.owner.set_ttl(SetTtl(user, conversation, ttl_ms)))
 
     async def create_group(
         self, user: str, *members: str, named: str = "g", name: str = "", settings: GroupSettings | None = None

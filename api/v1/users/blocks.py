@@ -124,9 +124,9 @@ def encode_blocks(shown: BlocksShown) -> bytes:
 
 _BLOCK: Final = f"""\
 From the answer on nothing that comes of this user is shown in a conversation of the two: no message, no unread count,
-no edit, unsend or reaction, no receipt. What came before stays, as it was then. Whoever is blocked is not told: his
-calls are answered as ever, and nothing comes of them; but no receipts come either, by which he can guess it. In groups
-both stay members and see what the other writes there.
+no edit, unsend or reaction, no ttl, no receipt. What came before stays, as it was then. Whoever is blocked is not told:
+his calls are answered as ever, and nothing comes of them; but no receipts come either, by which he can guess it. In
+groups both stay members and see what the other writes there.
 
 The token's user cannot write to whom he blocks (`blocked_by_you`). The user's other devices are told by `account: true`
 in fetchChanges, and ask fetchBlocks. What was hidden is kept as long as messages are, for administrators, and is never

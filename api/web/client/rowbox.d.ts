@@ -31,6 +31,7 @@ declare const ANSWERS: {
     editMessage: string;
     unsendMessage: string;
     react: string;
+    setTtl: string;
     createGroup: string;
     fetchGroup: string;
     addMembers: string;
@@ -97,6 +98,11 @@ export type Message = {
      * By emoji, the one that was first used first.
      */
     reactions?: Reaction[];
+    /**
+     * When it disappears, the same in every copy: whoever keeps messages drops it then,
+     * because nothing else tells of it.
+     */
+    expiresTimestamp?: number;
     /**
      * Nobody wrote it: `event` says what happened to a group.
      */
@@ -175,6 +181,15 @@ export type Conversation = {
      * What is known of the other participant of a conversation of two.
      */
     receipts?: Receipts;
+    /**
+     * When the newest message disappears: no snippet is to be shown from then on.
+     */
+    snippetExpiresTimestamp?: number;
+    /**
+     * For how long after their sending messages last that are sent now; missing: they do not
+     * disappear.
+     */
+    ttlMs?: number;
     /**
      * Only of a group, as what follows.
      */
@@ -255,6 +270,14 @@ export type ChangedConversation = {
     lastUpdatedTimestamp: number;
     /**
      * False: it was so already, by an earlier try perhaps.
+     */
+    changed: boolean;
+};
+export type ConversationTtl = {
+    conversationId: string;
+    lastUpdatedTimestamp: number;
+    /**
+     * False: it was so already, maybe by an earlier try of the same call.
      */
     changed: boolean;
 };
@@ -673,6 +696,8 @@ export type Served<Page extends PageTail> = Omit<Page, "lastUpdatedTimestamp"> &
  * @property {boolean} [unsent] True: it was taken back, by its author or in a group by an admin, and has no text.
  * @property {string} [unsentBy] Of a group's message that was taken back: who did that, where it is known.
  * @property {Reaction[]} [reactions] By emoji, the one that was first used first.
+ * @property {number} [expiresTimestamp] When it disappears, the same in every copy: whoever keeps messages drops it then,
+ *   because nothing else tells of it.
  * @property {"system"} [kind] Nobody wrote it: `event` says what happened to a group.
  * @property {GroupEvent} [event]
  *
@@ -703,6 +728,9 @@ export type Served<Page extends PageTail> = Omit<Page, "lastUpdatedTimestamp"> &
  * @property {number} unreadCount Exact to 999, then 1000.
  * @property {boolean} [lastMessageUnsent] True: the newest message was taken back.
  * @property {Receipts} [receipts] What is known of the other participant of a conversation of two.
+ * @property {number} [snippetExpiresTimestamp] When the newest message disappears: no snippet is to be shown from then on.
+ * @property {number} [ttlMs] For how long after their sending messages last that are sent now; missing: they do not
+ *   disappear.
  * @property {"group"} [kind] Only of a group, as what follows.
  * @property {string} [name]
  * @property {number} [memberCount]
@@ -743,6 +771,11 @@ export type Served<Page extends PageTail> = Omit<Page, "lastUpdatedTimestamp"> &
  * @property {string} conversationId
  * @property {number} lastUpdatedTimestamp
  * @property {boolean} changed False: it was so already, by an earlier try perhaps.
+ *
+ * @typedef {object} ConversationTtl A conversation for whose messages somebody said how long they last.
+ * @property {string} conversationId
+ * @property {number} lastUpdatedTimestamp
+ * @property {boolean} changed False: it was so already, maybe by an earlier try of the same call.
  *
  * @typedef {object} ChangedUser A user's profile after a call that makes or changes it.
  * @property {string} userId
@@ -1070,6 +1103,15 @@ export declare class Rowbox {
      * @returns {Promise<ChangedMessage>}
      */
     react(conversationId: string, messageId: string, emoji: string, options?: CallOptions): Promise<ChangedMessage>;
+    /**
+     * Sets for how long messages of a conversation last that are sent from now on: an hour to a year; 0: they do not
+     * disappear. Either side of a conversation of two sets it, of a group its owner and admins.
+     * @param {string} conversationId
+     * @param {number} ttlMs
+     * @param {CallOptions} [options]
+     * @returns {Promise<ConversationTtl>}
+     */
+    setTtl(conversationId: string, ttlMs: number, options?: CallOptions): Promise<ConversationTtl>;
     /**
      * Makes a group of the user and of members, once for each clientGroupId of the user's.
      * @param {string} clientGroupId

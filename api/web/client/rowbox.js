@@ -66,6 +66,7 @@ const ANSWERS = {
   editMessage: "messageId",
   unsendMessage: "messageId",
   react: "messageId",
+  setTtl: "conversationId",
   createGroup: "conversationId",
   fetchGroup: "members",
   addMembers: "conversationId",
@@ -128,6 +129,8 @@ const WOKEN = new Error("the connection may have died: the machine slept, or its
  * @property {boolean} [unsent] True: it was taken back, by its author or in a group by an admin, and has no text.
  * @property {string} [unsentBy] Of a group's message that was taken back: who did that, where it is known.
  * @property {Reaction[]} [reactions] By emoji, the one that was first used first.
+ * @property {number} [expiresTimestamp] When it disappears, the same in every copy: whoever keeps messages drops it then,
+ *   because nothing else tells of it.
  * @property {"system"} [kind] Nobody wrote it: `event` says what happened to a group.
  * @property {GroupEvent} [event]
  *
@@ -158,6 +161,9 @@ const WOKEN = new Error("the connection may have died: the machine slept, or its
  * @property {number} unreadCount Exact to 999, then 1000.
  * @property {boolean} [lastMessageUnsent] True: the newest message was taken back.
  * @property {Receipts} [receipts] What is known of the other participant of a conversation of two.
+ * @property {number} [snippetExpiresTimestamp] When the newest message disappears: no snippet is to be shown from then on.
+ * @property {number} [ttlMs] For how long after their sending messages last that are sent now; missing: they do not
+ *   disappear.
  * @property {"group"} [kind] Only of a group, as what follows.
  * @property {string} [name]
  * @property {number} [memberCount]
@@ -198,6 +204,11 @@ const WOKEN = new Error("the connection may have died: the machine slept, or its
  * @property {string} conversationId
  * @property {number} lastUpdatedTimestamp
  * @property {boolean} changed False: it was so already, by an earlier try perhaps.
+ *
+ * @typedef {object} ConversationTtl A conversation for whose messages somebody said how long they last.
+ * @property {string} conversationId
+ * @property {number} lastUpdatedTimestamp
+ * @property {boolean} changed False: it was so already, maybe by an earlier try of the same call.
  *
  * @typedef {object} ChangedUser A user's profile after a call that makes or changes it.
  * @property {string} userId
@@ -624,6 +635,18 @@ export class Rowbox {
    */
   react(conversationId, messageId, emoji, options = {}) {
     return this.#retried("react", { body: { conversationId, messageId, emoji } }, options);
+  }
+
+  /**
+   * Sets for how long messages of a conversation last that are sent from now on: an hour to a year; 0: they do not
+   * disappear. Either side of a conversation of two sets it, of a group its owner and admins.
+   * @param {string} conversationId
+   * @param {number} ttlMs
+   * @param {CallOptions} [options]
+   * @returns {Promise<ConversationTtl>}
+   */
+  setTtl(conversationId, ttlMs, options = {}) {
+    return this.#retried("setTtl", { body: { conversationId, ttlMs } }, options);
   }
 
   /**

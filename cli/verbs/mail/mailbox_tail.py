@@ -28,6 +28,7 @@ KIND_WORDS = {
     ChangeKind.RECEIPT: "receipt",
     ChangeKind.ACCOUNT: "account",
     ChangeKind.SETTINGS: "settings",
+    ChangeKind.TTL: "ttl",
 }
 
 

@@ -181,6 +181,10 @@ async def _chat(recorder: _Recorder, clock: _Clock) -> None:
     clock.pass_s(2)
     mistaken = {"conversationId": conversation["conversationId"], **newest}
     reaction = {**mistaken, "emoji": "\U0001f44d"}
+    lasts = {"conversationId": conversation["conversationId"], "ttlMs": 86_400_000}
+    await post(200, "setTtl", "What is sent from now on disappears after a day.", "alice", **lasts)
+    await post(400, "setTtl", "An hour is the least.", "alice", **{**lasts, "ttlMs": 1_000})
+    await post(200, "setTtl", "What is sent from now on stays again.", "bob", **{**lasts, "ttlMs": 0})
     await post(200, "react", "Bob reacts to Alice's second message.", "bob", **reaction)
     await post(400, "react", "A reaction is one emoji.", "bob", **{**reaction, "emoji": "yes"})
     await get(200, "fetchMessages", "The message, with the reaction.", "alice", **conversation, pageSize=1)

@@ -50,7 +50,7 @@ SUBJECTS: Final[Mapping[str, str]] = {
     "routing": r"rowbox_(router|redis)_",
     "links": r"rowbox_links?(_|$)",
     "clock": r"rowbox_clock_",
-    "background": r"rowbox_background_",
+    "background": r"rowbox_(background|disappeared)_",
     "process": r"process_|rowbox_build_info|rowbox_api_process|rowbox_owner_cpu_",
 }
 """What the page's tables are about, and which names belong there."""

@@ -5,6 +5,7 @@ invalid requests are left as they are generated.
 - pageNumber x pageSize is bounded
 - a clientMessageId is used for one message only, a clientGroupId for one group
 - what one reacts with is an emoji
+- a ttl is an hour
 - there are few devices, and they are signed out one by one: to sign out all would refuse all that is asked afterwards
 - nobody blocks himself
 - what one looks for has a letter in it
@@ -41,6 +42,8 @@ def before_call(context: schemathesis.HookContext, case: schemathesis.Case[Any],
         body[name] = str(uuid.uuid4())
     if is_valid and case.operation.path == "/v1/react" and isinstance(body, dict):
         body["emoji"] = "\N{THUMBS UP SIGN}"
+    if is_valid and case.operation.path == "/v1/setTtl" and isinstance(body, dict):
+        body["ttlMs"] = 3_600_000  # the schema does not say that what is not 0 is an hour at least
     if is_valid and case.operation.path in {"/v1/createUser", "/v1/updateUser"} and isinstance(body, dict):
         if "name" in body:  # the schema does not say which characters are no part of a name
             body["name"] = f"A{len(str(body)) % FEW}"

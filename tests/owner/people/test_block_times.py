@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from rowbox.cacheserver.port import ChangeResult, SendResult
+from rowbox.cacheserver.port import ChangeResult, SendResult, TtlResult
 from rowbox.cacheserver.stores.memory.store import MemoryStore
 from tests.owner.people.test_blocks import block, both_kinds
 from tests.support.cluster import Cluster, Node, cluster
 from tests.support.virtual_time import virtual_time
 
 CALL_S = 0.01
-Deed = Callable[[Node, str, SendResult], Coroutine[Any, Any, SendResult | ChangeResult]]
+Deed = Callable[[Node, str, SendResult], Coroutine[Any, Any, SendResult | ChangeResult | TtlResult]]
 
 
 def sends(node: Node, user: str, sent: SendResult) -> Coroutine[Any, Any, SendResult]:
@@ -34,6 +34,10 @@ def takes_back(node: Node, user: str, sent: SendResult) -> Coroutine[Any, Any, C
 
 def reacts(node: Node, user: str, sent: SendResult) -> Coroutine[Any, Any, ChangeResult]:
     return node.react(user, sent, "👍")
+
+
+def sets_a_ttl(node: Node, user: str, sent: SendResult) -> Coroutine[Any, Any, TtlResult]:
+    return node.set_ttl(user, sent.conversation_id, 3_600_000)
 
 
 def slowed(store: MemoryStore) -> None:
@@ -67,7 +71,7 @@ async def times(made: Cluster, deed: Deed, *, is_cold: bool) -> tuple[int, type]
 
 @both_kinds
 @pytest.mark.parametrize("is_cold", [False, True], ids=["in-memory", "cold"])
-@pytest.mark.parametrize("deed", [sends, sends_again, edits, takes_back, reacts])
+@pytest.mark.parametrize("deed", [sends, sends_again, edits, takes_back, reacts, sets_a_ttl])
 @virtual_time
 async def test_who_is_blocked_waits_as_long_as_any_other(late: bool, is_cold: bool, deed: Deed) -> None:
     waited = {}

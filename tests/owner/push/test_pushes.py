@@ -24,6 +24,7 @@ from rowbox.cacheserver.push.port import Answer, Outcome
 from rowbox.cacheserver.push.pushes import ACTIVE_S, CLEAR_S, NOTE_S, PATIENCE_S
 from rowbox.cacheserver.push.unread import Unread
 from rowbox.mailbox.account.deeds import DeleteConversation, SetConversation
+from rowbox.mailbox.aggregate.mailbox import Mailbox
 from rowbox.mailbox.clocks.clock import US_PER_S
 from rowbox.mailbox.errors import BadRequest, PushOff, UnknownDevice
 from rowbox.mailbox.group import GroupSettings
@@ -416,14 +417,35 @@ async def test_what_retention_has_taken_is_no_message_to_tell_of() -> None:
         row = all_.node.owner.table.peek("ann")
         assert row is not None
         assert row.mailbox is not None
-        version = row.mailbox.head
-        found = newest_unread(row.mailbox, sent.conversation_id, version - 1)
+        taken_us = row.mailbox.head + row.mailbox.limits.retention_ms * 1000
+        assert_told_before(taken_us, row.mailbox, sent)
+
+
+@virtual_time
+async def test_what_has_disappeared_is_no_message_to_tell_of() -> None:
+    async with world() as all_:
+        before = await all_.send("hello")
+        await all_.node.set_ttl("bob", before.conversation_id, 3_600_000)
+        sent = await all_.send("secret")
+        row = all_.node.owner.table.peek("ann")
+        assert row is not None
+        assert row.mailbox is not None
+        ends_us = sent.sent_timestamp + 3600 * US_PER_S
+        left = newest_unread(row.mailbox, sent.conversation_id, ends_us)
+        assert left is not None
+        assert left.message_id == before.message_id
+        await all_.read(before)
+        assert_told_before(ends_us, row.mailbox, sent)
+
+
+def assert_told_before(gone_us: int, mailbox: Mailbox, sent: SendResult) -> None:
+    """There is a message to tell of until then, as the window says and, as after a load, as the state alone says."""
+    for _ in range(2):
+        found = newest_unread(mailbox, sent.conversation_id, gone_us - 1)
         assert found is not None
         assert found.message_id == sent.message_id
-        assert newest_unread(row.mailbox, sent.conversation_id, version) is None
-        row.mailbox.windows.clear()  # as after a load, when the state alone tells
-        assert newest_unread(row.mailbox, sent.conversation_id, version - 1) is not None
-        assert newest_unread(row.mailbox, sent.conversation_id, version) is None
+        assert newest_unread(mailbox, sent.conversation_id, gone_us) is None
+        mailbox.windows.clear()
 
 
 # ---------------------------------------------------------------------- no more

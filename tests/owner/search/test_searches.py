@@ -277,7 +277,7 @@ async def test_an_index_that_lies_shows_nothing_wrong(tmp_path: Path) -> None:
         database.execute("INSERT INTO conversations (id) VALUES (?)", (bytes(16),))
         database.execute(
             "INSERT INTO messages SELECT place, randomblob(16), (SELECT max(number) FROM conversations), "
-            "epoch, version, came FROM messages"
+            "epoch, version, came, ends FROM messages"
         )
         assert await whole(node, "ann", "true") == expected
         assert await whole(node, "ann", "false") == []

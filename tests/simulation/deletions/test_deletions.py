@@ -55,7 +55,11 @@ def a_part_is_done_once_it_was_written(patch: pytest.MonkeyPatch) -> None:
     sweep = Plan.sweep
 
     def done(
-        self: Plan, conversation_id: bytes, floor: int, cells: Sequence[tuple[bytes, int, int, int]], following: bytes
+        self: Plan,
+        conversation_id: bytes,
+        floor: int,
+        cells: Sequence[tuple[bytes, int, int, int, int]],
+        following: bytes,
     ) -> int | None:
         return sweep(self, conversation_id, floor, cells, b"" if cells else following)
 

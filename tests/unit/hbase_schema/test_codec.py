@@ -20,6 +20,7 @@ from rowbox.mailbox.cells import (
     PROFILE,
     RECEIPTS,
     REVOCATION,
+    TTL,
     Cell,
     ChangeKind,
     DedupeCell,
@@ -31,6 +32,7 @@ from rowbox.mailbox.cells import (
 from rowbox.mailbox.conversation import Conversation
 from rowbox.mailbox.devices import Device, Devices, SignedOutDevice
 from rowbox.mailbox.errors import StoreDamaged
+from rowbox.mailbox.expiry.ttl import Ttl
 from rowbox.mailbox.fence import FenceEntry
 from rowbox.mailbox.group import Former, Group, GroupSettings, Member, Membership, Standing
 from rowbox.mailbox.message import Message
@@ -100,6 +102,7 @@ states: dict[bytes, st.SearchStrategy[State]] = {
     PROFILE.letter: profiles,
     BLOCK.letter: blocks,
     OWN.letter: own_settings,
+    TTL.letter: st.builds(Ttl, stamps, stamps, stamps, identifiers),
 }
 index_cells = st.one_of(
     *(
@@ -117,8 +120,14 @@ index_cells = st.one_of(
 kinds: dict[type, st.SearchStrategy[Cell]] = {
     IndexCell: index_cells,
     FenceCell: st.builds(FenceCell, stamps, st.lists(entries, max_size=4).map(tuple)),
-    MessageCell: st.builds(MessageCell, identifiers, identifiers, stamps, stamps, texts, texts, st.none() | texts),
-    LogCell: st.builds(LogCell, stamps, stamps, st.sampled_from(ChangeKind), identifiers, identifiers),
+    MessageCell: st.builds(
+        MessageCell,
+        *(identifiers, identifiers, stamps, stamps, texts, texts, st.none() | texts),
+        expires_us=st.just(0) | stamps,
+    ),
+    LogCell: st.builds(
+        LogCell, stamps, stamps, st.sampled_from(ChangeKind), identifiers, identifiers, st.just(0) | stamps, stamps
+    ),
     DedupeCell: st.builds(DedupeCell, identifiers, stamps, stamps, identifiers, identifiers, identifiers),
     OutboxCell: st.builds(OutboxCell, identifiers, stamps, stamps, messages),
 }
@@ -162,6 +171,8 @@ def test_any_bytes_are_a_cell_or_damage(family: Family, qualifier: bytes, value:
         (Family.INDEX, b"f"),
         (Family.MESSAGES, bytes(47)),
         (Family.MESSAGES, bytes(49)),
+        (Family.MESSAGES, bytes(63)),
+        (Family.MESSAGES, bytes(65)),
         (Family.LOG, bytes(15)),
         (Family.LOG, bytes(17)),
         (Family.DEDUPE, bytes(23)),

@@ -49,7 +49,7 @@ def test_no_two_kinds_of_the_index_have_one_letter() -> None:
 @given(identifiers, identifiers, stamps, stamps)
 def test_qualifiers_of_messages_read_back(conversation: bytes, message: bytes, epoch: int, version: int) -> None:
     qualifier = keys.message_qualifier(conversation, message, epoch, version)
-    assert keys.split_message_qualifier(qualifier) == (conversation, message, epoch, version, 0)
+    assert keys.split_message_qualifier(qualifier) == (conversation, message, epoch, version, 0, 0)
 
 
 @given(identifiers, stamps, stamps)

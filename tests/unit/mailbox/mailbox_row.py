@@ -19,6 +19,7 @@ from rowbox.mailbox.cells import (
     CONVERSATION,
     PROFILE,
     RECEIPTS,
+    TTL,
     Cell,
     ChangeKind,
     DedupeCell,
@@ -37,6 +38,7 @@ from rowbox.mailbox.message import Change, Message
 from rowbox.mailbox.reactions import Reaction
 from rowbox.mailbox.receipts import Receipt
 from rowbox.mailbox.revocation import end_of_second
+from rowbox.mailbox.ttls.ttl_row import NewTtl, set_ttl
 from rowbox.mailbox.two_states import IndexCell, UnknownIndexCell
 
 BIRTH_US = 1_800_000_000_000_000
@@ -98,10 +100,15 @@ class AliceRow:
         self._commit(plan)
         return sent.record.message_id  # type: ignore[union-attr]
 
-    def deliver(self, sender: str, content: str) -> bytes:
+    def deliver(self, sender: str, content: str, expires_us: int = 0) -> bytes:
         conversation_id = direct_conversation_id("alice", sender)
         message = Message(
-            message_id(self.now_us + SECOND_US // 2, 7), conversation_id, sender, (sender, "alice"), content
+            message_id(self.now_us + SECOND_US // 2, 7),
+            conversation_id,
+            sender,
+            (sender, "alice"),
+            content,
+            expires_us=expires_us,
         )
         plan = self._plan()
         blocks.deliver(plan, message)
@@ -190,6 +197,19 @@ class AliceRow:
             for cell in self.states
         ]
 
+    def set_ttl(self, ttl_ms: int) -> None:
+        """Alice says how long messages with Bob last."""
+        plan = self._plan()
+        set_ttl(plan, NewTtl(WITH_BOB, ttl_ms, 13, () if self.fenced else ("bob",)))
+        self._commit(plan)
+
+    def change_ttl(self, **fields: Any) -> None:
+        """Damages how long messages with Bob last."""
+        self.states = [
+            replace(cell, current=replace(cell.current, **fields)) if cell.kind == TTL.letter else cell
+            for cell in self.states
+        ]
+
     def revoke(self, until_s: int = 0) -> None:
         plan = self._plan()
         AccessRow(plan).revoke(end_of_second(self.now_us), until_s)
@@ -246,7 +266,8 @@ class AliceRow:
         return max(cells, key=lambda cell: cell.version)
 
     def state(self, conversation_id: bytes) -> Conversation:
-        state = next(cell.current for cell in self.states if cell.key == conversation_id)
+        letter = CONVERSATION.letter
+        state = next(one.current for one in self.states if (one.kind, one.key) == (letter, conversation_id))
         assert isinstance(state, Conversation)
         return state
 
@@ -261,7 +282,7 @@ class AliceRow:
 
     def change_state(self, conversation_id: bytes, **fields: Any) -> None:
         for place, cell in enumerate(self.states):
-            if cell.key == conversation_id:
+            if (cell.kind, cell.key) == (CONVERSATION.letter, conversation_id):
                 self.states[place] = replace(cell, current=replace(cell.current, **fields))
 
     def change_message(self, message: bytes, **fields: Any) -> None:

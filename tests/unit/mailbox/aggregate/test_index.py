@@ -89,7 +89,9 @@ class IndexMachine(RuleBasedStateMachine):
         for conversation, state in self.model.items():
             assert self.index.get(conversation) == state
             assert self.index.json_of(conversation, 0) == state.to_json(conversation)
-            assert self.index.json_of(conversation, self.version) == state.at(self.version).to_json(conversation)
+            assert self.index.json_of(conversation, self.version) == state.at(self.version, self.version).to_json(
+                conversation
+            )
 
     @invariant()
     def its_size_is_that_of_what_it_holds(self) -> None:

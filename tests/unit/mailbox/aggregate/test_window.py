@@ -5,6 +5,7 @@ import tracemalloc
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from msgspec.structs import replace
 
 from rowbox.mailbox.aggregate.window import Window, copy_bytes
 from rowbox.mailbox.ids import ZERO_ID, message_id
@@ -71,7 +72,7 @@ class WindowMachine(RuleBasedStateMachine):
             if self.window.covers(message):
                 assert self.window.get(message) == copy(number)
                 above = sum(other > number for other in self.all)
-                assert self.window.unread_above(message, 0) == (above, 1 if above else 0)
+                assert self.window.unread_above(message, 0, 0) == (above, 1 if above else 0, 0)
             else:
                 assert self.window.get(message) is None
 
@@ -80,19 +81,26 @@ WindowMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=
 TestWindow = WindowMachine.TestCase
 
 
-@given(st.lists(st.tuples(numbers, st.integers(1, 9)), max_size=8, unique_by=lambda item: item[0]), st.integers(0, 10))
-def test_what_retention_took_is_forgotten_also_behind_a_message_that_came_late(
-    items: list[tuple[int, int]], horizon: int
+lives = st.tuples(numbers, st.integers(1, 9), st.integers(0, 9))
+
+
+@given(st.lists(lives, max_size=8, unique_by=lambda item: item[0]), st.integers(0, 10), st.integers(0, 10))
+def test_what_has_ended_is_forgotten_also_behind_a_message_that_came_late(
+    items: list[tuple[int, int, int]], horizon: int, now_us: int
 ) -> None:
     window = Window(ZERO_ID, limit=20, limit_bytes=1 << 20)
-    for number, version in items:
-        window.add(copy(number, version))
-    kept = [copy(*item) for item in sorted(items) if item[1] > horizon]
-    for number, _ in items:
-        above = [one.version for one in kept if one.message_id > copy(number).message_id]
-        unread = window.unread_above(copy(number).message_id, horizon)
-        assert unread == (len(above), min(above, default=0)), "it is not counted though it is not forgotten yet"
-    window.drop_expired(horizon)
+    copies = [replace(copy(number, version), expires_us=ends) for number, version, ends in items]
+    for one in copies:
+        window.add(one)
+    copies.sort(key=lambda one: one.message_id)
+    kept = [one for one in copies if one.came > horizon and not 0 < one.expires_us <= now_us]
+    for one in copies:
+        above = [other for other in kept if other.message_id > one.message_id]
+        unread = window.unread_above(one.message_id, horizon, now_us)
+        since = min((other.version for other in above), default=0)
+        ends_us = min((other.expires_us for other in above if other.expires_us), default=0)
+        assert unread == (len(above), since, ends_us), "it is not counted though it is not forgotten yet"
+    window.drop_expired(horizon, now_us)
     assert window.copies == kept
     assert window.size_bytes == sum(map(copy_bytes, kept))
 

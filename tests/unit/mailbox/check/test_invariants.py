@@ -16,9 +16,21 @@ from rowbox.mailbox.account.deeds import (
     UnblockUser,
     UpdateProfile,
 )
-from rowbox.mailbox.cells import BLOCK, CONVERSATION, OWN, PROFILE, RECEIPTS, ChangeKind, DedupeCell, FenceCell, LogCell
+from rowbox.mailbox.cells import (
+    BLOCK,
+    CONVERSATION,
+    OWN,
+    PROFILE,
+    RECEIPTS,
+    TTL,
+    ChangeKind,
+    DedupeCell,
+    FenceCell,
+    LogCell,
+)
 from rowbox.mailbox.check.findings import MOST_PER_ROW, Code, Finding, Report
 from rowbox.mailbox.devices import MOST_DEVICES, SignedOutDevice
+from rowbox.mailbox.expiry.ttl import MIN_TTL_MS
 from rowbox.mailbox.fence import FenceEntry, Stamp
 from rowbox.mailbox.ids import ID_BYTES, direct_conversation_id, message_id
 from rowbox.mailbox.message import Change, Message
@@ -590,6 +602,56 @@ def a_reaction_of_another_on_its_way(row: AliceRow) -> None:
     message = row.outbox[-1].message
     others = replace(message, reaction=Reaction("bob", UP, message.reaction.version if message.reaction else 0))
     row.outbox[-1] = replace(row.outbox[-1], message=others)
+
+
+def disappearing(row: AliceRow) -> bytes:
+    """What Alice and Bob write lasts for an hour: he wrote one such message, which is unread; it is."""
+    row.set_ttl(MIN_TTL_MS)
+    return row.deliver("bob", "gone soon", row.now_us + SECOND_US // 2 + MIN_TTL_MS * 1000)
+
+
+@breaks(Code.ENDS)
+def a_ttl_of_a_length_that_nobody_can_set(row: AliceRow) -> None:
+    row.set_ttl(MIN_TTL_MS)
+    row.change_ttl(ttl_ms=MIN_TTL_MS - 1)
+
+
+@breaks(Code.ENDS)
+def a_message_that_ends_sooner_than_any_ttl_says(row: AliceRow) -> None:
+    row.set_ttl(MIN_TTL_MS)
+    row.deliver("bob", "gone soon", row.now_us + MIN_TTL_MS * 1000 // 2)
+
+
+@breaks(Code.ENDS)
+def a_message_with_an_end_in_a_row_that_does_not_say_that_there_are_such(row: AliceRow) -> None:
+    disappearing(row)
+    row.states = [cell for cell in row.states if cell.kind != TTL.letter]
+
+
+@breaks(Code.ENDS)
+def a_snippet_that_is_said_to_end_at_another_time(row: AliceRow) -> None:
+    disappearing(row)
+    row.change_state(WITH_BOB, snippet_expires=row.state(WITH_BOB).snippet_expires + 1)
+
+
+@breaks(Code.ENDS)
+def an_unread_message_that_is_said_to_end_at_another_time(row: AliceRow) -> None:
+    disappearing(row)
+    row.change_state(WITH_BOB, unread_expires=0)
+
+
+@pytest.mark.parametrize("fenced", BOTH)
+@pytest.mark.parametrize("is_removed", [False, True], ids=["still there", "gone"])
+def test_a_message_that_has_ended_may_be_there_and_may_be_gone(fenced: bool, is_removed: bool) -> None:
+    row = AliceRow(fenced=fenced)
+    ended = disappearing(row)
+    row.send("bob", "gone soon, too", "b2")
+    assert row.check() == []
+    row.now_us += MIN_TTL_MS * 1000
+    if is_removed:
+        row.messages = [cell for cell in row.messages if not cell.expires_us]
+        assert ended not in {cell.message_id for cell in row.messages}
+    assert row.check() == []
 
 
 @pytest.mark.parametrize("fenced", BOTH)

@@ -1,0 +1,1 @@
+"""The rules of disappearing messages: what a row makes of a ttl that is set, here or by another user. Pure."""

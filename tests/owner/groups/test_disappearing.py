@@ -1,0 +1,121 @@
+"""Disappearing messages in groups: the group's row says for how long, and all members' copies end at once."""
+
+import asyncio
+from typing import Final
+
+import pytest
+
+from rowbox.cacheserver.port import SendResult
+from rowbox.mailbox.errors import NotAllowed, UnknownMessage
+from rowbox.mailbox.group import GroupSettings, WhoMay, group_name
+from rowbox.mailbox.groups.requests import Add, Remove, Update
+from tests.checking import assert_no_findings
+from tests.owner.groups.test_groups import both_kinds
+from tests.support.cluster import Cluster, Json, Node, all_conversations, cluster, parsed
+from tests.support.virtual_time import virtual_time
+
+HOUR_MS: Final = 3_600_000
+MEMBERS: Final = ("ann", "bob", "cid")
+
+
+async def a_group(servers: Cluster) -> bytes:
+    group = (await servers.node.create_group("ann", "bob", "cid")).conversation_id
+    await servers.quiet()
+    return group
+
+
+async def said(servers: Cluster, group: bytes, text: str, sender: str = "ann") -> SendResult:
+    sent = await servers.node.send_to(sender, group, text, text)
+    await servers.quiet()
+    return sent
+
+
+async def texts(node: Node, user: str, group: bytes) -> list[str]:
+    items = parsed(await node.messages(user, group))
+    return [item["messageContent"] for item in items if "event" not in item]
+
+
+async def listed(node: Node, user: str) -> Json:
+    (item,), _ = await all_conversations(node, user, 10)
+    return item
+
+
+async def no_findings(servers: Cluster) -> None:
+    await servers.quiet()
+    await assert_no_findings(servers.store, servers.settings, servers.clock.now_us(), slack_us=1_000_000)
+
+
+@both_kinds
+@virtual_time
+async def test_all_members_have_a_message_until_one_moment_and_none_after_it(late: bool) -> None:
+    async with cluster(late=late) as servers:
+        node = servers.node
+        group = await a_group(servers)
+        with pytest.raises(NotAllowed):
+            await node.set_ttl("bob", group, HOUR_MS)
+        await said(servers, group, "kept")
+        assert (await node.set_ttl("ann", group, HOUR_MS)).changed
+        assert not (await node.set_ttl("ann", group, HOUR_MS)).changed
+        await servers.quiet()
+        sent = await said(servers, group, "secret", "bob")
+        ends_us = sent.sent_timestamp + HOUR_MS * 1000
+        await node.react("cid", sent, "\U0001f44d")
+        await asyncio.sleep(2)
+        await node.change("bob", sent, "secret, edited")
+        await servers.quiet()
+        for user in MEMBERS:
+            newest = parsed(await node.messages(user, group))[0]
+            assert (newest["expiresTimestamp"], newest["messageContent"]) == (ends_us, "secret, edited")
+            item = await listed(node, user)
+            assert (item["ttlMs"], item["snippetExpiresTimestamp"]) == (HOUR_MS, ends_us)
+        await asyncio.sleep((ends_us - servers.clock.now_us()) / 1_000_000 - 1)
+        assert [len(await texts(node, user, group)) for user in MEMBERS] == [2, 2, 2]
+        await asyncio.sleep(2)
+        for user in MEMBERS:
+            assert await texts(node, user, group) == ["kept"]
+            assert (await listed(node, user))["snippet"] is None
+        assert (await listed(node, "cid"))["unreadCount"] == 1
+        with pytest.raises(UnknownMessage):
+            await node.change("bob", sent, "secret, edited again")
+        await no_findings(servers)
+
+
+@both_kinds
+@virtual_time
+async def test_other_settings_of_a_group_leave_its_ttl_as_it_is(late: bool) -> None:
+    async with cluster(late=late) as servers:
+        node = servers.node
+        group = await a_group(servers)
+        await node.set_ttl("ann", group, HOUR_MS)
+        await servers.quiet()
+        await node.change_group("ann", group, Update("Books", GroupSettings(who_can_send=WhoMay.ADMINS)))
+        await servers.quiet()
+        await node.change_group("ann", group, Add(("dan",), 100))
+        await servers.quiet()
+        assert {(await listed(node, user))["ttlMs"] for user in (*MEMBERS, "dan")} == {HOUR_MS}
+        assert (await node.set_ttl("ann", group, 0)).changed
+        await servers.quiet()
+        assert "ttlMs" not in await listed(node, "dan")
+        assert "expiresTimestamp" not in parsed(await node.messages("dan", group))[0]
+        await no_findings(servers)
+
+
+@virtual_time
+async def test_an_event_that_comes_after_its_message_has_ended_moves_the_chain_alone() -> None:
+    async with cluster(late=True) as servers:
+        group = await a_group(servers)
+        await servers.node.set_ttl("ann", group, HOUR_MS)
+        await servers.quiet()
+        sent = await said(servers, group, "secret")
+        await servers.kill()
+        row = group_name(group)
+        await asyncio.sleep(HOUR_MS / 1000 + 60)
+        node = await servers.start()
+        assert await texts(node, "bob", group) == []
+        later = await said(servers, group, "later", "bob")
+        await node.change_group("ann", group, Remove("cid"))
+        await servers.quiet()
+        assert await texts(node, "ann", group) == ["later"]
+        assert later.message_id > sent.message_id
+        assert node.owner.table.row(row).mailbox is not None
+        await no_findings(servers)
