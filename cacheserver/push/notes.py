@@ -19,12 +19,15 @@ LOOKED_AT: Final = 64
 
 
 class NewMessage(NamedTuple):
-    """A message of which a user may be told. `sender_id` None, `text` None: memory does not say."""
+    """A message of which a user may be told. `sender_id` None, `text` None: memory does not say. `expires_us`: when it
+    disappears; 0: it does not.
+    """
 
     message_id: bytes
     version: int
     sender_id: str | None
     text: str | None
+    expires_us: int
 
 
 class _Shown(msgspec.Struct, rename="camel"):
@@ -71,7 +74,8 @@ def newest_unread(mailbox: Mailbox, conversation_id: bytes, now_us: int) -> NewM
     state = state.at(horizon, now_us)
     if not counts(state, state.last_message_id) or not state.snippet:
         return None
-    return NewMessage(state.last_message_id, state.last_message_version, state.last_sender_id, state.snippet)
+    told = state.last_sender_id, state.snippet, state.snippet_expires
+    return NewMessage(state.last_message_id, state.last_message_version, *told)
 
 
 def note_of(mailbox: Mailbox, conversation_id: bytes, message: NewMessage, badge: int, content: Content) -> MessageNote:
@@ -83,8 +87,8 @@ def note_of(mailbox: Mailbox, conversation_id: bytes, message: NewMessage, badge
     if content == "preview":
         snippet = (message.text or "")[:SNIPPET_CHARACTERS]
     ids = to_text(conversation_id), to_text(message.message_id), sent_timestamp(message.message_id)
-    return MessageNote(*ids, badge, sender, title, snippet)
+    return MessageNote(*ids, badge, sender, title, snippet, message.expires_us)
 
 
 def _of(copy: MessageCopy, shown: _Shown) -> NewMessage:
-    return NewMessage(copy.message_id, copy.came, shown.sender_id, shown.message_content)
+    return NewMessage(copy.message_id, copy.came, shown.sender_id, shown.message_content, copy.expires_us)

@@ -10,7 +10,9 @@ import msgspec
 
 
 class MessageNote(msgspec.Struct, frozen=True, tag_field="type", tag="message", rename="camel", omit_defaults=True):
-    """There is a new message. `badge`: how many conversations are unread. `title`: the group's name."""
+    """There is a new message. `badge`: how many conversations are unread. `title`: the group's name.
+    `expires_timestamp`: when the message disappears, in microseconds; 0: it does not.
+    """
 
     conversation_id: str
     message_id: str
@@ -19,6 +21,7 @@ class MessageNote(msgspec.Struct, frozen=True, tag_field="type", tag="message", 
     sender: str = ""
     title: str = ""
     snippet: str = ""
+    expires_timestamp: int = 0
 
 
 class ReadNote(msgspec.Struct, frozen=True, tag_field="type", tag="read", rename="camel", omit_defaults=True):

@@ -7,6 +7,7 @@ import http_ece
 import pytest
 from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric import ec
+from msgspec.structs import replace
 
 from rowbox.cacheserver.push.port import Outcome
 from rowbox.cacheserver.push.services.web_push import WebPush, encrypted, made_key, read_key, server_key_of, topic_of
@@ -82,6 +83,23 @@ async def test_a_push_service_takes_what_it_is_told(tls: Tls) -> None:
         assert (await push.send(gone, NOTE, "4")).outcome is Outcome.GONE
         service.answers = [web.Response(status=429, headers={"Retry-After": "7"})]
         assert (await push.send(target, NOTE, "5"))[:2] == (Outcome.LATER, 7000)
+    await session.close()
+
+
+@pytest.mark.parametrize(("left_s", "ttl"), [(3600, "3600"), (7 * 86_400, "86400"), (-1, "0")])
+async def test_a_push_service_keeps_what_disappears_no_longer_than_that(tls: Tls, left_s: int, ttl: str) -> None:
+    browser, now_s = Browser(), 1_800_000_000.5
+    session = session_here(tls[1])
+    push = WebPush(session, KEY, "mailto:ops@example.com", lambda: now_s)
+    service = PushService({"/a": browser}, server_key_of(KEY), lambda: now_s)
+    async with serving(service.handle, tls[0]) as port:
+        service.port = port
+        expires_us = (1_800_000_000 + left_s) * 1_000_000 + 400_000
+        note = replace(NOTE, expires_timestamp=expires_us)
+        assert (await push.send(browser.target(f"https://push.test:{port}/a"), note, "1")).outcome is Outcome.OK
+        (told,) = service.told
+        assert told.headers["TTL"] == ttl
+        assert told.note["expiresTimestamp"] == expires_us
     await session.close()
 
 

@@ -33,7 +33,7 @@ minute, else once a message is unread for 15 seconds. What it is told is a small
 
 - `message`: there is a new message, with conversationId, messageId, sentTimestamp and `badge`, the number of unread
   conversations that are not muted; by push.content also `sender` (a userId), `title` (a group's name) and `snippet`.
-  The client fetches the message itself.
+  The client fetches the message itself. One that disappears has its `expiresTimestamp`: show it no longer than that.
 - `read`: what it was told of a conversation was read elsewhere, or taken back. It may stop showing it.
 
 It may come late, twice or not at all: the mailbox has the messages.

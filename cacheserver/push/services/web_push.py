@@ -21,11 +21,14 @@ from pywebpush import WebPusher
 
 from rowbox.cacheserver.push.port import Answer, Outcome
 from rowbox.cacheserver.push.services.guarded import GuardedSession, answer_of
+from rowbox.mailbox.clocks.clock import US_PER_S
 from rowbox.mailbox.push.note import MessageNote, Note, ReadNote, encode
 from rowbox.mailbox.push.target import P256DH_BYTES, PushTarget
 
 TTL_S: Final = 86_400
-"""For how long a push service keeps what it cannot tell yet. The message is in the mailbox for longer."""
+"""For how long at most a push service keeps what it cannot tell yet. A message is in the mailbox for longer, unless it
+disappears: then it is kept until that.
+"""
 TOKEN_S: Final = 12 * 3600
 MOST_TOKENS: Final = 1_000
 """Push services of which the JWT is kept."""
@@ -62,7 +65,7 @@ class WebPush:
         headers = {
             "Content-Type": "application/octet-stream",
             "Content-Encoding": "aes128gcm",
-            "TTL": str(TTL_S),
+            "TTL": str(self._ttl_s(note)),
             "Authorization": self._token(target.url),
         }
         if isinstance(note, MessageNote | ReadNote):
@@ -74,6 +77,12 @@ class WebPush:
     def close(self) -> None:
         """Ends it."""
         self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _ttl_s(self, note: Note) -> int:
+        if not isinstance(note, MessageNote) or not note.expires_timestamp:
+            return TTL_S
+        left_s = note.expires_timestamp // US_PER_S - int(self._now_s())
+        return max(0, min(TTL_S, left_s))
 
     def _token(self, url: str) -> str:
         parts, now_s = urlsplit(url), self._now_s()
