@@ -8,7 +8,7 @@ from typing import NamedTuple
 from rowbox.cacheserver.check.row_cells import RowCells, ignore
 from rowbox.cacheserver.stores.port import StoreReader
 from rowbox.hbase_schema.keys import row_key
-from rowbox.mailbox.cells import CONVERSATION, DEVICES, MEMBER_MARKS, OWN, RECEIPTS, REVOCATION, LogCell
+from rowbox.mailbox.cells import CONVERSATION, DEVICES, MEMBER_MARKS, OWN, RECEIPTS, REVOCATION, TTL, LogCell
 from rowbox.mailbox.check.fence_check import FenceCheck
 from rowbox.mailbox.check.findings import Report
 from rowbox.mailbox.conversation import Conversation
@@ -21,13 +21,14 @@ from rowbox.mailbox.receipts import NO_MARKS, MemberMarks, ReceiptMarks
 
 class ListedConversation(NamedTuple):
     """A conversation of the mailbox, by its id. `marks`: its receipts; NO_MARKS where there are none. `own`: how the
-    user has set it for himself; NOTHING_SET where he has not.
+    user has set it for himself; NOTHING_SET where he has not. `ttl_ms`: for how long what is sent now lasts; 0: no end.
     """
 
     conversation_id: bytes
     state: Conversation
     marks: ReceiptMarks
     own: OwnSettings
+    ttl_ms: int
 
 
 class MailboxSummary(NamedTuple):
@@ -64,8 +65,9 @@ async def summary_of(store: StoreReader, user_id: str) -> MailboxSummary:
     fence = FenceCheck(frame.fences, Report(user_id), fenced=store.late_writes)
     states = fence.states(frame.states)
     marks, own = states[RECEIPTS.letter], states[OWN.letter]
+    ttls = {one: ttl.ttl_ms for one, ttl in states[TTL.letter].items()}
     listed = [
-        ListedConversation(key, state, marks.get(key, NO_MARKS), own.get(key, NOTHING_SET))
+        ListedConversation(key, state, marks.get(key, NO_MARKS), own.get(key, NOTHING_SET), ttls.get(key, 0))
         for key, state in states[CONVERSATION.letter].items()
     ]
     revocations = [revocation.before_s for revocation in states[REVOCATION.letter].values()]

@@ -20,6 +20,7 @@ from rowbox.mailbox.group import group_name
 from rowbox.mailbox.ids import from_text, sent_timestamp, to_text
 from rowbox.mailbox.receipts import MemberMarks
 from rowbox.mailbox.settings.config import LoadedSettings, Settings
+from rowbox.mailbox.settings.units import format_duration
 
 
 @click.command("show")
@@ -91,12 +92,13 @@ def _claim(entry: FenceEntry) -> str:
 def _table(summary: MailboxSummary, most: int) -> Table:
     shown = summary.conversations[:most]
     left_out = len(summary.conversations) - len(shown)
-    table = Table("conversation", "with", "unread", "newest message", "sent", caption=_caption(left_out))
+    table = Table("conversation", "with", "unread", "newest message", "sent", "ttl", caption=_caption(left_out))
     for listed in shown:
         state = listed.state
         others = [user for user in state.participants if user != summary.user_id]
         message = to_text(state.last_message_id), time_text(sent_timestamp(state.last_message_id))
-        table.add_row(to_text(listed.conversation_id), ", ".join(others) or "-", str(state.unread_count), *message)
+        ttl = format_duration(listed.ttl_ms) if listed.ttl_ms else "-"
+        table.add_row(to_text(listed.conversation_id), ", ".join(others) or "-", str(state.unread_count), *message, ttl)
     return table
 
 
@@ -182,6 +184,7 @@ def _conversation_fields(listed: ListedConversation) -> dict[str, object]:
         "markedUnread": listed.own.is_marked_unread,
         "deleted": listed.own.is_deleted,
         "deletedUpTo": listed.own.floor or None,
+        "ttlMs": listed.ttl_ms or None,
     }
 
 

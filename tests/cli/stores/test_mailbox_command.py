@@ -18,6 +18,7 @@ from rowbox.cacheserver.port import (
     ProvenToken,
     RegisterDevice,
     Send,
+    SetTtl,
     SignOut,
 )
 from rowbox.cacheserver.stores.rocksdb.store import RocksStore
@@ -79,6 +80,7 @@ async def receipts_of_both_kinds(store: RocksStore, settings: Settings) -> None:
         await told
     deed = SetConversation(sent.conversation_id, 1_900_000_000_000_000, is_pinned=True)
     await owner.change_account(ChangeAccount("alice", deed))
+    await owner.set_ttl(SetTtl("bob", sent.conversation_id, 7 * 86_400_000))
     await owner.delivery.idle()
     await owner.close()
 
@@ -92,6 +94,9 @@ def test_show_has_the_receipts_of_conversations_and_those_of_members_in_a_groups
     assert (marks["readTimestamp"], marks["toldReadUpTo"], shown["members"]) == (1_700_000_000_000_000, None, [])
     own = [of_bob[name] for name in ("mutedUntil", "archived", "pinned", "markedUnread")]
     assert own == [1_900_000_000_000_000, False, True, False]
+    assert [one["ttlMs"] for one in shown["conversations"]].count(None) == 1
+    assert of_bob["ttlMs"] == 7 * 86_400_000
+    assert " 7d" in run(tmp_path, "mailbox", "show", "alice").stdout
     in_row = orjson.loads(run(tmp_path, "mailbox", "show", GROUP.hex(), "--group", "--json").stdout)
     (bob,) = in_row["members"]
     assert (bob["userId"], bob["deliveredUpTo"]) == ("bob", NEWEST.hex())
