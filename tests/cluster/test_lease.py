@@ -105,16 +105,17 @@ def test_a_stall_that_counts_as_silence_is_noticed(monkeypatch: pytest.MonkeyPat
 async def replaced_by_a_stall(seed: int) -> list[str]:
     """The names of those of twenty nodes that were replaced, and who owned shards."""
     world = World(seed, [f"n{number}" for number in range(20)], latency_s=(0.005, 0.05))
-    await world.watch(8.0)
+    await world.watch(4.0)
     await world.restart_all()
-    await world.watch(20.0)
+    await world.watch_until_served(15.0)
+    await world.watch(2 * BEAT_S)  # each has heard of each other
     lives = {node.name: len(node.incarnations) for node in world.nodes}
     assert len(world.holding) > 5
     world.stall(10.0)
     await world.watch(9.5)
     assert not world.holding
-    await world.watch(15.0)
-    assert world.is_served
+    await world.watch_until_served(15.0)
+    await world.watch(PATIENCE_S)  # longer than anybody who was silent is waited for
     await world.close()
     return [node.name for node in world.nodes if len(node.incarnations) > lives[node.name]]
 
