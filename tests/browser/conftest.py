@@ -24,6 +24,7 @@ _WITHOUT: Final = (
     "WebUIOmniboxAimPopup",
     "WebUIOmniboxFullPopup",
     "WebUIOmniboxPopup",
+    "SpareRendererForSitePerProcess",  # a process that waits for a navigation, one for each window
     # What Playwright itself leaves out: the last such switch counts, and is ours.
     "AimEnabled",
     "AvoidCorsURLLoaderRestartOnRedirect",
