@@ -252,17 +252,22 @@ class AskPresence(msgspec.Struct, frozen=True, array_like=True):
     user_id: str
     users: tuple[str, ...] = ()
     bearer: Bearer | None = None
+    active_ms: int | None = None
+    """For so long the user has not been active, as far as the asking process knows; None: it does not say."""
 
 
 class PresenceTerms(msgspec.Struct, frozen=True, array_like=True):
     """The answer to an AskPresence. `hides`: nobody may be shown the user's presence.
 
     `sees` is in the order of the question: whether he may be shown that user's; None: nobody answers for that user now.
+    `is_pushed`: the user has devices that are told of messages while he is not active, so this owner is to hear that he
+    is (AskPresence.active_ms).
     """
 
     hides: bool
     sees: tuple[bool | None, ...] = ()
     quota: Quota | None = None
+    is_pushed: bool = False
 
 
 class FetchConversations(msgspec.Struct, frozen=True, array_like=True):

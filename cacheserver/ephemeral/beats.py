@@ -7,6 +7,10 @@ nothing wrong.
 Of who hides nothing is written. That is in the user's own row, so his owner is asked, and believed for BELIEVED_S. Who
 changes it here is known at once; where he has changed it elsewhere, the store says so (EphemeralStore.beat).
 
+A user who has devices that are told of messages while he is not active (push) is told of to his owner each TOLD_S, by
+the same question: so who only looks, and neither reads nor sends, is known to be there. Nobody else's owner hears more
+than the question each BELIEVED_S.
+
 What cannot be written now is kept, and written when the store is back: MOST_ACTIVE users at most.
 """
 
@@ -18,7 +22,7 @@ from typing import Final, Literal
 
 from rowbox.cacheserver.background import BackgroundLoop
 from rowbox.cacheserver.ephemeral.store import HIDDEN_MS, MOST_AT_ONCE, EphemeralAway, EphemeralStore
-from rowbox.cacheserver.port import AskPresence, MailboxPort
+from rowbox.cacheserver.port import AskPresence, MailboxPort, PresenceTerms
 from rowbox.cacheserver.samples import Sample
 from rowbox.mailbox.errors import RowboxError
 
@@ -26,10 +30,13 @@ ROUND_S: Final = 5.0
 EACH_S: Final = 10.0
 """A user is written once in this time at most."""
 BELIEVED_S: Final = 600.0
+TOLD_S: Final = 30.0
+"""How often an owner hears that a user is active who has push targets: twice within the time that this counts there."""
 MOST_ACTIVE: Final = 100_000
 ASKED_AT_ONCE: Final = 64
 ASK_S: Final = 2.0
 """For so long owners are asked in a round. Users of whom nobody has said yet whether they hide are in a later one."""
+NEVER_S: Final = float("inf")
 _Deed = Literal["hide", "show", "forget"]
 
 assert HIDDEN_MS > BELIEVED_S * 1000  # a key that says "hides" is there as long as anybody believes otherwise
@@ -52,6 +59,8 @@ class Beats:
         """When each user was written last, where that is not longer than EACH_S ago."""
         self._hides: OrderedDict[str, tuple[bool, float]] = OrderedDict()
         """Whether each user hides, and until when that is believed."""
+        self._to_tell_s: dict[str, float] = {}
+        """When the owners of those are told again who have push targets. Of users in `_hides` alone."""
         self._contested: set[str] = set()
         """Users of whom the store says that they hide, and their owners said before that they do not."""
         self._deeds: dict[str, _Deed] = {}
@@ -86,16 +95,18 @@ class Beats:
                 self.active(user_id)
             self._left.discard(user_id)
 
-    def judged(self, user_id: str, *, hides: bool) -> None:
-        """The user's owner has said whether he hides."""
-        self._hides[user_id] = hides, self._now_s() + BELIEVED_S
-        self._hides.move_to_end(user_id)
-        if len(self._hides) > MOST_ACTIVE:
-            self._hides.popitem(last=False)
+    def judged(self, user_id: str, terms: PresenceTerms) -> None:
+        """The user's owner has said whether he hides, and was told whether he is active."""
+        self._believe(user_id, hides=terms.hides)
+        if terms.is_pushed:
+            self._to_tell_s[user_id] = self._now_s() + TOLD_S
+        else:
+            self._to_tell_s.pop(user_id, None)
 
     def choose(self, user_id: str, *, hides: bool) -> None:
         """The user has chosen whether he hides."""
-        self.judged(user_id, hides=hides)
+        self._believe(user_id, hides=hides)
+        self._to_tell_s.setdefault(user_id, self._now_s())  # nobody has said yet whether he is to be told of
         self._do_soon(user_id, "hide" if hides else "show")
 
     def leave(self, user_id: str) -> None:
@@ -113,6 +124,12 @@ class Beats:
         yield "rowbox_presence_beats_total", "counter", text, {}, self.beats
         text = "Times that it was not noted that a user was active, because so many wait to be written."
         yield "rowbox_presence_left_out_total", "counter", text, {}, self.left_out
+
+    def _believe(self, user_id: str, *, hides: bool) -> None:
+        self._hides[user_id] = hides, self._now_s() + BELIEVED_S
+        self._hides.move_to_end(user_id)
+        if len(self._hides) > MOST_ACTIVE:
+            self._to_tell_s.pop(self._hides.popitem(last=False)[0], None)
 
     def _do_soon(self, user_id: str, deed: _Deed) -> None:
         if user_id in self._deeds or len(self._deeds) < MOST_ACTIVE:
@@ -153,6 +170,9 @@ class Beats:
         """Those of the users who do not hide, as far as that is known or can be found out now."""
         now_s = self._now_s()
         unknown = [user_id for user_id in users if self._hides.get(user_id, (False, 0.0))[1] <= now_s]
+        if self._to_tell_s:
+            known = set(users).difference(unknown)
+            unknown += [user_id for user_id in known if self._to_tell_s.get(user_id, NEVER_S) <= now_s]
         with suppress(TimeoutError):
             async with asyncio.timeout(ASK_S):
                 for begin in range(0, len(unknown), ASKED_AT_ONCE):
@@ -170,13 +190,15 @@ class Beats:
         return shown
 
     async def _ask(self, user_id: str) -> None:
+        active_ms = None
         if user_id in self._active_s:  # behind all others in the next round, whom he must not hold up
-            self._active_s[user_id] = self._active_s.pop(user_id)
+            at_s = self._active_s[user_id] = self._active_s.pop(user_id)
+            active_ms = round(1000 * (self._now_s() - at_s))
         try:
-            terms = await self._port.presence_terms(AskPresence(user_id))
+            terms = await self._port.presence_terms(AskPresence(user_id, active_ms=active_ms))
         except RowboxError:
             return
-        self.judged(user_id, hides=terms.hides)
+        self.judged(user_id, terms)
         if user_id in self._contested:
             self._contested.discard(user_id)
             if not terms.hides:  # what the store says is older
@@ -200,6 +222,7 @@ class Beats:
                     del self._active_s[user_id]
             for user_id in hidden:  # he has chosen that elsewhere: his owner is asked in the next round
                 self._hides.pop(user_id, None)
+                self._to_tell_s.pop(user_id, None)
                 self._written_s.pop(user_id, None)
                 self._contested.add(user_id)
                 self._active_s.setdefault(user_id, some[user_id])

@@ -53,8 +53,8 @@ class Presence:
 
     async def heartbeat(self, user_id: str, bearer: Bearer | None) -> Quota | None:
         """See PresencePort."""
-        terms = await self._port.presence_terms(AskPresence(user_id, (), bearer))
-        self.beats.judged(user_id, hides=terms.hides)
+        terms = await self._port.presence_terms(AskPresence(user_id, (), bearer, active_ms=0))
+        self.beats.judged(user_id, terms)
         self.beats.active(user_id)
         return terms.quota
 
@@ -127,7 +127,7 @@ class NoPresence:
 
     async def heartbeat(self, user_id: str, bearer: Bearer | None) -> Quota | None:
         """See PresencePort."""
-        return (await self._port.presence_terms(AskPresence(user_id, (), bearer))).quota
+        return (await self._port.presence_terms(AskPresence(user_id, (), bearer, active_ms=0))).quota
 
     async def fetch(self, request: AskPresence) -> PresencesShown:
         """See PresencePort."""

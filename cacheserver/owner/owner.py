@@ -376,7 +376,9 @@ class Owner:
             self._random,
             patience_s=settings.commit.timeout_ms / 1000,
         )
-        self.presence_rules = PresenceRules(self.table, self.revocations, self._limits, self._shows_presence)
+        self.presence_rules = PresenceRules(
+            self.table, self.revocations, self._limits, self._shows_presence, self._was_active
+        )
         self.blocks = BlockCalls(self.table, self._reader, self.revocations, self._limits, time.seen_us)
         self._only_known = settings.users.policy == "known"
         self.first_messages = FirstMessages(self.table, self.profiles)
@@ -1001,6 +1003,10 @@ class Owner:
             self._deleted(row.user_id, plan.deleted)
         if plan.outbox:
             self.delivery.add(row.user_id, row.key, plan.outbox)
+
+    def _was_active(self, user_id: str, ago_s: float) -> None:
+        if self.pushes is not None:
+            self.pushes.note_active(user_id, ago_s)
 
     def _proven(self, mailbox: Mailbox, version: int, conversation_id: bytes | None, bearer: Bearer | None) -> None:
         self.receipts.proven(mailbox, version, conversation_id)

@@ -27,13 +27,23 @@ Shows = Callable[[str, Sequence[str]], Awaitable[Sequence[bool | None]]]
 
 
 class PresenceRules:
-    """What one owner says of presence. `ask` reaches the owners of any users, this one too."""
+    """What one owner says of presence. `ask` reaches the owners of any users, this one too. `on_active(user, ago_s)` is
+    called where a user with push targets was active.
+    """
 
-    def __init__(self, table: Table, revocations: Revocations, limits: RateLimits, ask: Shows) -> None:
+    def __init__(
+        self,
+        table: Table,
+        revocations: Revocations,
+        limits: RateLimits,
+        ask: Shows,
+        on_active: Callable[[str, float], None],
+    ) -> None:
         self._table = table
         self._revocations = revocations
         self._limits = limits
         self._ask = ask
+        self._on_active = on_active
 
     async def terms(self, request: AskPresence) -> PresenceTerms:
         """See MailboxPort."""
@@ -44,12 +54,15 @@ class PresenceRules:
         grant = self._table.admitted(user_id).grant
         _, mailbox = await self._table.loaded(user_id)
         self._revocations.check(mailbox, bearer)
+        if request.active_ms is not None and mailbox.has_push:
+            self._on_active(user_id, request.active_ms / 1000)
         hides = _hides(mailbox)
         asked = [] if hides else [other for other in request.users if _knows(mailbox, user_id, other)]
         said = dict(zip(asked, await self._ask(user_id, asked), strict=True)) if asked else {}
         self._revocations.check_again(bearer)
         grant.check()
-        return PresenceTerms(hides, tuple(said.get(other, False) for other in request.users), quota)
+        sees = tuple(said.get(other, False) for other in request.users)
+        return PresenceTerms(hides, sees, quota, mailbox.has_push)
 
     async def here(self, watcher_id: str, users: Sequence[str]) -> Sequence[bool | None]:
         """See UserPort, of users of this owner."""

@@ -43,7 +43,7 @@ from rowbox.mailbox.push.target import PushTarget
 from rowbox.mailbox.timing.timer_queue import TimerQueue
 
 ACTIVE_S: Final = 60.0
-"""A user who sent or read something within this time is looking, as a rule."""
+"""A user who sent or read something within this time is looking, as a rule; so is one whose client says so."""
 PATIENCE_S: Final = 15.0
 CLEAR_S: Final = 5.0
 NOTE_S: Final = 10.0
@@ -129,9 +129,10 @@ class Pushes:
             if message is not None and message.version > pushed:
                 self._owed.add((mailbox.user_id, conversation_id), PATIENCE_S)
 
-    def note_active(self, user_id: str) -> None:
-        """The user is looking at one of his clients now."""
-        self._active_at_s[user_id] = self._loop.time()
+    def note_active(self, user_id: str, ago_s: float = 0.0) -> None:
+        """The user was looking at one of his clients so long ago."""
+        at_s = self._loop.time() - ago_s
+        self._active_at_s[user_id] = max(at_s, self._active_at_s.get(user_id, at_s))
         self._active_at_s.move_to_end(user_id)
         if len(self._active_at_s) > MOST_USERS:
             self._active_at_s.popitem(last=False)

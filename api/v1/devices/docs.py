@@ -28,8 +28,8 @@ _FETCH: Final = """\
 Those that are signed in. `account` of fetchChanges says that it is time to ask again."""
 
 _SET_PUSH: Final = """\
-While nobody is looking, the device is told of new messages there: at once where the user sent and read nothing for a
-minute, else once a message is unread for 15 seconds. What it is told is a small JSON object with a `type`:
+While nobody is looking, the device is told of new messages there: at once where the user was not active for a minute,
+else once a message is unread for 15 seconds. What it is told is a small JSON object with a `type`:
 
 - `message`: there is a new message, with conversationId, messageId, sentTimestamp and `badge`, the number of unread
   conversations that are not muted; by push.content also `sender` (a userId), `title` (a group's name) and `snippet`.

@@ -10,6 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from rowbox.cacheserver.port import (
+    AskPresence,
     ChangeAccount,
     DeviceShown,
     FetchDevices,
@@ -113,6 +114,11 @@ class World(NamedTuple):
     async def delete(self, conversation: bytes) -> None:
         deed = DeleteConversation(conversation)
         await self.node.process.call(self.node.owner.change_account(ChangeAccount("ann", deed)))
+
+    async def ann_looks(self, ago_ms: int | None = 0) -> bool:
+        """As a server that has her connection says it. Whether it is to say so again."""
+        asked = AskPresence("ann", active_ms=ago_ms)
+        return (await self.node.process.call(self.node.owner.presence_terms(asked))).is_pushed
 
     async def ann_is_active(self) -> None:
         await self.send(f"hello {asyncio.get_running_loop().time()}", "ann", "max")
@@ -302,6 +308,33 @@ def test_what_is_said_of_a_message_is_a_setting(content: str, sender: str, snipp
             assert (note.sender, note.title, note.snippet) == (sender, "", snippet)
 
     run()
+
+
+@both_kinds
+@virtual_time
+async def test_who_looks_and_neither_reads_nor_sends_is_active(late: bool) -> None:
+    """So long as his client says so, and from when it says it: his other devices are told what is still unread then."""
+    async with world(late=late) as all_:
+        assert not await all_.ann_looks()
+        await all_.register("phone")
+        assert await all_.ann_looks()
+        await all_.send("one")
+        await asyncio.sleep(PATIENCE_S - SOON_S)
+        assert all_.phones.devices() == []
+        await asyncio.sleep(2 * SOON_S)
+        assert all_.phones.devices() == ["phone"]
+        await all_.ann_looks(ago_ms=40_000)  # what is known already is newer
+        await asyncio.sleep(ACTIVE_S - PATIENCE_S - 2 * SOON_S)
+        await all_.send("two")
+        await asyncio.sleep(SOON_S)
+        assert all_.phones.devices() == []
+        await asyncio.sleep(PATIENCE_S)
+        assert all_.phones.devices() == ["phone"]
+        await all_.ann_looks(ago_ms=round(ACTIVE_S * 1000))
+        await all_.ann_looks(None)  # somebody asks, and nobody looks
+        await all_.send("three")
+        await asyncio.sleep(SOON_S)
+        assert all_.phones.devices() == ["phone"]
 
 
 @virtual_time

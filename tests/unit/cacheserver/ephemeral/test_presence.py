@@ -1,6 +1,7 @@
 """Beats and watches in virtual time, over a port that says whatever a test wants of who hides and who sees whom."""
 
-from asyncio import sleep
+from asyncio import gather, sleep
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -27,13 +28,15 @@ class Port(ScriptedPort):
     def __init__(self) -> None:
         super().__init__()
         self.unseen: dict[str, bool | None] = {}
+        self.pushed: set[str] = set()
 
     async def presence_terms(self, request: AskPresence) -> PresenceTerms:
         self.calls.append(request)
         if self.error is not None:
             raise self.error
         hides = request.user_id in self.hidden
-        return PresenceTerms(hides, tuple(not hides and self.unseen.get(one, True) for one in request.users))
+        sees = tuple(not hides and self.unseen.get(one, True) for one in request.users)
+        return PresenceTerms(hides, sees, is_pushed=request.user_id in self.pushed)
 
     def asked(self, *, of_watchers: bool) -> int:
         return sum(bool(call.users) is of_watchers for call in self.calls)
@@ -581,3 +584,63 @@ async def test_what_was_written_last_is_kept_of_no_more_users_than_are_active() 
     await sleep(30)
     assert (beats._active_s, beats._written_s, beats._open) == ({}, {}, {})
     await beats.loop.close()
+
+
+@pytest.mark.parametrize("hides", [False, True])
+@virtual_time
+async def test_owners_of_those_who_are_pushed_hear_twice_a_minute_that_they_are_active(hides: bool) -> None:
+    """Also of who hides, of whom nobody else hears anything. Of all others no owner hears it again."""
+    async with world() as made:
+        made.port.pushed.add("bob")
+        if hides:
+            made.port.hidden.add("bob")
+        for _ in range(2):
+            await gather(made.goes_on("ann", 300), made.goes_on("bob", 300))
+            heard: Counter[str] = Counter(call.user_id for call in made.port.calls)
+            assert heard["ann"] == 1
+            assert 8 <= heard["bob"] <= 11
+            assert all(0 <= call.active_ms <= 10_000 for call in made.port.calls)
+            made.port.calls.clear()
+            await sleep(120)  # nobody is active, so nobody hears anything
+            assert made.port.calls == []
+            await sleep(BELIEVED_S)
+
+
+@virtual_time
+async def test_an_owner_who_does_not_answer_hears_it_in_a_later_round_and_others_see_the_user_meanwhile() -> None:
+    async with world() as made:
+        made.port.pushed.add("bob")
+        await made.goes_on("bob", 20)
+        made.port.error = HandoverInProgress("moving")
+        await made.goes_on("bob", 60)
+        assert await made.age_ms("bob") is not None
+        made.port.error = None
+        made.port.calls.clear()
+        await made.goes_on("bob", 10)
+        assert len(made.port.calls) == 1
+        made.port.pushed.clear()
+        await made.goes_on("bob", 300)
+        assert len(made.port.calls) == 2
+
+
+@virtual_time
+async def test_a_heartbeat_and_a_choice_are_no_reason_to_say_less_of_who_is_active() -> None:
+    """Both tell what is believed of the user: his owner has to hear the same as without them."""
+    async with world() as made:
+        made.port.pushed.update(("ann", "bob"))
+        made.presence.choose("ann", hides=False)
+        for _ in range(30):
+            await made.presence.heartbeat("bob", None)
+            made.presence.active("ann")
+            await sleep(60)
+        heard: Counter[str] = Counter(call.user_id for call in made.port.calls)
+        assert heard["ann"] == 30
+        assert 30 <= heard["bob"] <= 60
+        assert all(call.active_ms is not None for call in made.port.calls)
+
+
+@virtual_time
+async def test_a_heartbeat_counts_for_pushes_where_no_presence_is_kept() -> None:
+    port = Port()
+    await NoPresence(port).heartbeat("bob", None)
+    assert port.calls == [AskPresence("bob", active_ms=0)]
