@@ -33,6 +33,7 @@ from rowbox.api.telemetry.health import HealthSource, Refresh, health_pages
 from rowbox.api.telemetry.metrics import Metrics
 from rowbox.api.telemetry.samples import Source
 from rowbox.api.v1.handlers import Handlers
+from rowbox.api.v1.reading.request import user_id_reader
 from rowbox.api.v1.responses import SOCKET_PATH
 from rowbox.api.web.pages import pages
 from rowbox.cacheserver.ephemeral.port import PresencePort
@@ -108,6 +109,7 @@ def _session_terms(settings: Settings) -> SessionTerms:
         max_frame_bytes=server.max_body_bytes + FRAME_BYTES,
         retention_ms=settings.store.retention_ms,
         dedupe_life_ms=settings.store.dedupe_life_ms,
+        read_user_id=user_id_reader(escapes=settings.auth.escape_user_ids),
     )
 
 

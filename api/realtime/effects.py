@@ -3,6 +3,7 @@
 `Write` is made for each frame, so it is a struct: a NamedTuple takes five times as long to be made.
 """
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -60,9 +61,11 @@ class Active(NamedTuple):
 
 
 class Watch(NamedTuple):
-    """The client wants to be told of the presence of these users, and of no others: `Session.ephemeral`."""
+    """The client wants to be told of the presence of these users, and of no others: `Session.ephemeral`. By what it
+    calls each, his userId.
+    """
 
-    users: tuple[str, ...]
+    users: Mapping[str, str]
 
 
 class Begin(Struct, frozen=True, gc=False):

@@ -11,7 +11,7 @@ from msgspec import Meta, Struct, field
 
 from rowbox.api.v1.presence.types import PresenceShown
 from rowbox.cacheserver.port import MOST_PRESENCES
-from rowbox.mailbox.ids import USER_ID_PATTERN
+from rowbox.mailbox.ids import MAX_USER_ID
 
 SUBPROTOCOL: Final = "rowbox.v1"
 MAX_TOKEN_CHARACTERS: Final = 64
@@ -97,8 +97,12 @@ class Watch(Struct, tag_field="t", tag="watch", rename="camel", frozen=True, kw_
     """
 
     users: Annotated[
-        tuple[Annotated[str, Meta(pattern=USER_ID_PATTERN)], ...],
-        Meta(max_length=MOST_PRESENCES, description="Their userIds; none: nobody's."),
+        tuple[Annotated[str, Meta(min_length=1, max_length=MAX_USER_ID)], ...],
+        Meta(
+            max_length=MOST_PRESENCES,
+            description="Their userIds, or where the server has auth.escape_user_ids an issuer's names of them; none: "
+            "nobody's. Who is no user of either kind ends the connection (4400).",
+        ),
     ]
 
 
@@ -161,7 +165,10 @@ class Presence(Struct, tag_field="t", tag="presence", rename="camel", frozen=Tru
 
     users: Annotated[
         dict[str, PresenceShown | None],
-        Meta(description="By userId, those of whom it has changed. null: it is not known, or not shown."),
+        Meta(
+            description="Those of whom it has changed, each by what the `watch` calls him. null: it is not known, or "
+            "not shown."
+        ),
     ]
 
 

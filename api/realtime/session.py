@@ -17,6 +17,7 @@ life        a client that is silent is asked by a ping, and given up where that 
 """
 
 import math
+from collections.abc import Sequence
 from enum import Enum
 from typing import Final
 
@@ -41,6 +42,8 @@ from rowbox.api.realtime.effects import (
     Write,
 )
 from rowbox.api.realtime.writing import Writing
+from rowbox.api.v1.reading.request import ReadUserId, plain_user_id
+from rowbox.mailbox.errors import BadRequest
 
 HELLO_S: Final = 10.0
 PING_S: Final = 25.0
@@ -77,6 +80,8 @@ class SessionTerms(msgspec.Struct, frozen=True, kw_only=True):
     max_frame_bytes: int = 512 << 10
     retention_ms: int = 0
     dedupe_life_ms: int = 0
+    read_user_id: ReadUserId = plain_user_id
+    """The userId of whom a frame names."""
 
 
 class Holder(msgspec.Struct, frozen=True):
@@ -219,9 +224,15 @@ class Session:
             case frames.Ping(active=active):
                 pong = self._write(frames.encode(frames.Pong(head=deltas.head)))
                 return [pong, Active()] if active else [pong]
-            case frames.Watch(users=users):
-                return [Watch(tuple(dict.fromkeys(users)))]
+            case frames.Watch(users=names):
+                return self._watch(names)
         return []
+
+    def _watch(self, names: Sequence[str]) -> list[Effect]:
+        try:
+            return [Watch({name: self._terms.read_user_id(name, "each of users") for name in names})]
+        except BadRequest as error:
+            return self._end(closing.BAD_FRAME, str(error)[:100])
 
     def _call(self, call: frames.Call) -> list[Effect]:
         if self._is_leaving or self._calls.add(call):

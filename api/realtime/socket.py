@@ -15,7 +15,7 @@ whoever has a call under way, maybe the send of which it tells; and the welcome,
 import asyncio
 import logging
 import math
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine
 from contextlib import suppress
 from functools import partial
 from typing import Final, Literal, cast
@@ -33,16 +33,15 @@ from rowbox.api.realtime.closing import REFUSED
 from rowbox.api.realtime.deltas import Pulled
 from rowbox.api.realtime.effects import Effect
 from rowbox.api.realtime.parts import CLOSE_S, PULL_BYTES, PULL_ITEMS, RETRY_MS, Parts
+from rowbox.api.realtime.people.watching import Watching
 from rowbox.api.realtime.session import Holder, Session, Stage
 from rowbox.api.realtime.sockets import SPREAD_MS
-from rowbox.api.v1.presence.types import shown
 from rowbox.api.v1.responses import encode_feed
 from rowbox.api.websocket import wire
 from rowbox.api.websocket.handshake import switch
 from rowbox.api.websocket.incoming import Incoming
 from rowbox.cacheserver.port import (
     REPLACED,
-    AskPresence,
     Changed,
     FetchChanges,
     Follow,
@@ -53,7 +52,6 @@ from rowbox.cacheserver.port import (
 )
 from rowbox.mailbox.devices import is_device_id
 from rowbox.mailbox.errors import BadRequest, ConnectedElsewhere, RowboxError, TokenRevoked, Unauthenticated
-from rowbox.mailbox.people.presence import Seen
 
 NO_CODE: Final = 1005
 """Of a client that closes and says no code (RFC 6455, 7.4.1)."""
@@ -84,7 +82,7 @@ class Socket:
         "_session",
         "_tasks",
         "_user_id",
-        "_wanted",
+        "_watching",
     )
     kind: Literal["socket"] = "socket"
     reads: Final = True
@@ -99,8 +97,7 @@ class Socket:
         self._user_id: str | None = None
         self._following: Following | None = None
         self._tasks: set[asyncio.Task[None]] | None = None
-        self._wanted: tuple[str, ...] | None = None
-        """Whom the client wants to watch, while that is being asked of others."""
+        self._watching: Watching | None = None
         self._armed_s = math.inf
         self._code = closing.UNHEARD
         self._number = 0
@@ -235,6 +232,25 @@ class Socket:
             return []
         return self._session.refused(*REFUSED[why])
 
+    # ------------------------------------------------------------------ what is told of people
+
+    @property
+    def is_open(self) -> bool:
+        """See Carrier."""
+        return self._session.stage is Stage.OPEN
+
+    @property
+    def claims(self) -> Claims:
+        """See Carrier."""
+        assert self._claims is not None
+        return self._claims
+
+    def say(self, frame: frames.Presence) -> bool:
+        """See Carrier."""
+        todo = self._session.ephemeral(frames.encode(frame))
+        self._do(todo)
+        return bool(todo)
+
     # ------------------------------------------------------------------ what the session decides
 
     async def _act(self, todo: list[Effect]) -> None:
@@ -261,11 +277,11 @@ class Socket:
                     if not (may_wait and self._held_back(frame)):
                         unwritten_bytes = self._send(frame)
                 case effects.Pull(token=token, number=number):
-                    self._begin(self._pull(token, number))
+                    self.begin(self._pull(token, number))
                 case effects.Prove(token=token):
-                    self._begin(self._prove(token))
+                    self.begin(self._prove(token))
                 case effects.Begin(number=number, call=call):
-                    self._begin(self._call(number, call))
+                    self.begin(self._call(number, call))
                 case effects.Refuse(call=call):
                     answer = self._parts.calls.one_too_many(MAX_CALLS)
                     self._do(self._session.refused_call(call, answer.status, answer.body))
@@ -290,7 +306,9 @@ class Socket:
                 assert self._user_id is not None
                 self._parts.presence.active(self._user_id)
             case effects.Watch(users=users):
-                self.look_again(users)
+                if self._watching is None:
+                    self._watching = Watching(self, self._parts.presence)
+                self._watching.watch(users)
 
     def _send(self, frame: bytes) -> int:
         """Sends a frame, and those that waited for it before it. Returns as Connection.write_frame."""
@@ -394,7 +412,8 @@ class Socket:
 
     # ------------------------------------------------------------------ what takes time
 
-    def _begin(self, work: Coroutine[object, object, None]) -> None:
+    def begin(self, work: Coroutine[object, object, None]) -> None:
+        """See Carrier."""
         task = self._loop.create_task(work)
         if self._tasks is None:
             self._tasks = set()
@@ -438,32 +457,6 @@ class Socket:
         with suppress(RowboxError):
             await self._parts.port.prove(ProvenToken(claims.user_id, token, claims.bearer))
 
-    def look_again(self, users: tuple[str, ...]) -> None:
-        """See Watcher. One question is under way at a time, and behind it is the newest."""
-        is_asking, self._wanted = self._wanted is not None, users
-        if not is_asking:
-            self._begin(self._watch())
-
-    async def _watch(self) -> None:
-        asked = None
-        try:
-            while asked is not self._wanted and self._session.stage is Stage.OPEN:
-                asked, claims = self._wanted, self._claims
-                assert asked is not None
-                assert claims is not None
-                await self._parts.presence.watch(self, AskPresence(claims.user_id, asked, claims.bearer))
-        except Exception:  # noqa: BLE001 - what nobody expected ends nothing, and is logged
-            _log.exception("a watch of a socket failed")
-        finally:
-            self._wanted = None
-
-    def told(self, seen: Mapping[str, Seen | None]) -> bool:
-        """See Watcher."""
-        frame = frames.Presence(users={user_id: shown(one) for user_id, one in seen.items()})
-        todo = self._session.ephemeral(frames.encode(frame))
-        self._do(todo)
-        return bool(todo)
-
     async def _call(self, number: int, call: frames.Call) -> None:
         claims = self._claims
         assert claims is not None
@@ -483,7 +476,8 @@ class Socket:
         self._unfollow()
         for task in self._tasks or ():
             task.cancel()
-        self._parts.presence.unwatch(self)
+        if self._watching is not None:
+            self._watching.close()
         if self._user_id is not None and self._code == closing.SIGNED_OUT:
             self._parts.presence.silence(self._user_id)
         self._parts.sockets.leave(self, self._user_id)

@@ -21,7 +21,7 @@ from rowbox.api.v1.groups.requests import GroupRequests
 from rowbox.api.v1.groups.types import encode_group, encode_group_shown
 from rowbox.api.v1.presence.requests import parse_fetch_presence, parse_heartbeat
 from rowbox.api.v1.presence.types import encode_heartbeat, encode_presence
-from rowbox.api.v1.reading.request import escaped_user_id, plain_user_id
+from rowbox.api.v1.reading.request import user_id_reader
 from rowbox.api.v1.requests import (
     parse_connect,
     parse_edit,
@@ -93,7 +93,7 @@ class Handlers:
         self._presence = presence
         self._poll = poll
         self._public_url = public_url
-        self._read_user_id = escaped_user_id if escapes_user_ids else plain_user_id
+        self._read_user_id = user_id_reader(escapes=escapes_user_ids)
         self._groups = GroupRequests(groups, self._read_user_id)
         self._conversations = ConversationRequests(self._read_user_id)
         self._devices = DeviceRequests(self._read_user_id)
@@ -285,9 +285,9 @@ class Handlers:
         return CallResult(200, encode_heartbeat(user_id), quota)
 
     async def fetch_presence(self, call: Call) -> CallResult:
-        request = parse_fetch_presence(call.query, call.claims, self._read_user_id)
+        names, request = parse_fetch_presence(call.query, call.claims, self._read_user_id)
         shown = await self._presence.fetch(request)
-        return CallResult(200, encode_presence(request.users, shown.seen), shown.quota)
+        return CallResult(200, encode_presence(names, dict(zip(request.users, shown.seen, strict=True))), shown.quota)
 
     def _has_chosen(self, request: ChangeAccount) -> None:
         """A change of a profile was carried out: the user may have chosen whether he is shown."""

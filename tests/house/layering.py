@@ -86,7 +86,9 @@ BELOW: Mapping[str, Sequence[str]] = {
     "api/web": ("api/v1",),
     "api/operator": ("api/http",),
     "api/websocket": ("mailbox",),
-    "api/realtime": ("api/edge", "api/v1", "api/websocket"),
+    "api/realtime/frames.py": ("api/v1",),
+    "api/realtime/people": ("api/realtime/frames.py",),
+    "api/realtime": ("api/edge", "api/realtime/people", "api/websocket"),
     "api/app.py": ("api/realtime", "api/operator", "api/web"),
     "cli": (
         "api/app.py",

@@ -3,11 +3,15 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 
+import msgspec
+
 from rowbox.api.v1.devices.types import SignOutResponse
 from rowbox.api.v1.presence.types import FetchPresenceResponse, HeartbeatResponse, PresenceShown
 from rowbox.cacheserver.port import AskPresence
 from rowbox.mailbox.people.presence import Seen
-from tests.http.api import Api, until
+from rowbox.mailbox.settings.config import AuthSettings
+from tests.http.api import SETTINGS, Api, serving, until
+from tests.http.sockets.feed_port import FeedPort
 from tests.http.sockets.test_streams import streamed
 
 ONLINE = PresenceShown(online=True)
@@ -165,3 +169,10 @@ async def test_bad_questions(api: Api) -> None:
     assert len(await presence(api, *many.split(",")[:200])) == 200
     (await api.post("/v1/heartbeat", {"userId": "bob"}, "alice")).problem(403, "forbidden")
     assert (await api.post("/v1/heartbeat", {"userId": "bob"}, "root", admin=True)).status == 200
+
+
+async def test_users_are_shown_by_the_names_by_which_they_are_asked_for() -> None:
+    settings = msgspec.structs.replace(SETTINGS, auth=AuthSettings(escape_user_ids=True))
+    async with serving(FeedPort(), settings) as api:
+        shown = await presence(api, "auth0%7Cbob", "auth0@@7Cbob", "carol")
+        assert shown == {"auth0|bob": None, "auth0@@7Cbob": None, "carol": None}

@@ -1,6 +1,6 @@
 """The types of the calls about presence: they validate requests, encode answers, and make a part of openapi.json."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Annotated, Final
 
 import msgspec
@@ -60,7 +60,8 @@ class FetchPresenceResponse(Struct, rename="camel", kw_only=True, frozen=True, f
     users: Annotated[
         dict[str, PresenceShown | None],
         Meta(
-            description="By userId. null: it is not known, or not shown, and nobody can tell which.",
+            description="Each by what the request calls him. null: it is not known, or not shown, and nobody can tell "
+            "which.",
             examples=[{"bob": {"online": True, "lastSeen": None}, "carol": None}],
         ),
     ]
@@ -79,6 +80,6 @@ def encode_heartbeat(user_id: str) -> bytes:
     return _encode(HeartbeatResponse(user_id=user_id))
 
 
-def encode_presence(users: Sequence[str], seen: Sequence[Seen | None]) -> bytes:
-    """The body of a FetchPresenceResponse."""
-    return _encode(FetchPresenceResponse(users=dict(zip(users, map(shown, seen), strict=True))))
+def encode_presence(names: Mapping[str, str], seen: Mapping[str, Seen | None]) -> bytes:
+    """The body of a FetchPresenceResponse, of users by what the request calls them, with their userIds."""
+    return _encode(FetchPresenceResponse(users={name: shown(seen[user_id]) for name, user_id in names.items()}))

@@ -37,6 +37,11 @@ def escaped_user_id(text: str, name: str) -> str:
         raise BadRequest(f"{name} is no userId: {error}") from error
 
 
+def user_id_reader(*, escapes: bool) -> ReadUserId:
+    """How a server reads who is meant: `escapes` is its auth.escape_user_ids."""
+    return escaped_user_id if escapes else plain_user_id
+
+
 def decode(decoder: msgspec.json.Decoder[_T], body: bytes) -> _T:
     """The request in a body. BadRequest, UnknownParameter."""
     try:

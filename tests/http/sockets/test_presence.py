@@ -3,11 +3,13 @@
 import asyncio
 from typing import Any
 
+import msgspec
 import pytest
 
 from rowbox.cacheserver.port import SIGNED_OUT, Lost
 from rowbox.mailbox.errors import HandoverInProgress
-from tests.http.api import Api, until
+from rowbox.mailbox.settings.config import AuthSettings
+from tests.http.api import SETTINGS, Api, serving, until
 from tests.http.sockets.feed_port import FeedPort
 from tests.http.sockets.talk import Talk, opened
 
@@ -128,3 +130,13 @@ async def test_what_is_no_watch_ends_the_session(served: Api, feed: FeedPort) ->
     async with opened(served) as talk:
         await talk.say(t="watch", users=[f"u{number}" for number in range(200)])
         assert len(await presence(talk)) == 200
+
+
+async def test_users_are_told_by_the_names_by_which_they_are_watched(feed: FeedPort) -> None:
+    settings = msgspec.structs.replace(SETTINGS, auth=AuthSettings(escape_user_ids=True))
+    async with serving(feed, settings) as served, opened(served) as alice:
+        await alice.say(t="watch", users=["auth0|bob", "auth0@@7Cbob", "carol"])
+        assert await presence(alice) == {"auth0|bob": None, "auth0@@7Cbob": None, "carol": None}
+        assert feed.calls[-1].users == ("auth0@@7Cbob", "carol")
+        await alice.say(t="watch", users=["ü" * 60])  # six characters each
+        assert (await alice.ends())[0] == 4400

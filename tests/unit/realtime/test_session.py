@@ -689,8 +689,8 @@ def test_only_a_ping_of_somebody_who_looks_makes_active() -> None:
 
 def test_a_watch_names_each_user_once() -> None:
     talk = opened()
-    assert talk.client({"t": "watch", "users": ["bob", "carol", "bob"]}) == [Watch(("bob", "carol"))]
-    assert talk.client({"t": "watch", "users": []}) == [Watch(())]
+    assert talk.client({"t": "watch", "users": ["bob", "carol", "bob"]}) == [Watch({"bob": "bob", "carol": "carol"})]
+    assert talk.client({"t": "watch", "users": []}) == [Watch({})]
 
 
 def test_what_is_so_for_the_moment_goes_only_to_a_client_that_can_take_it() -> None:
