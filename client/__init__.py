@@ -61,6 +61,7 @@ from rowbox.client.calls.errors import (
 )
 from rowbox.client.calls.sends import new_client_message_id
 from rowbox.client.client import Client
+from rowbox.client.following.feed import OnPresence
 from rowbox.client.following.follow import Change, Follow, NewMessage, Reset
 from rowbox.client.following.follow_changes import FollowChanges
 from rowbox.client.following.follow_conversations import ConversationChange, FollowConversations
@@ -112,6 +113,7 @@ __all__ = [
     "MessageReceipts",
     "NewMessage",
     "OnConnection",
+    "OnPresence",
     "OutcomeUnknown",
     "Presence",
     "PushShown",

@@ -43,13 +43,14 @@ from rowbox.client.calls.retry import PATIENCE_S, Timing, retried
 from rowbox.client.calls.sends import Attempt, new_client_message_id
 from rowbox.client.calls.transport import CALL_S, DEDUPE_LIFE_S, Transport
 from rowbox.client.calls.turns import Turns
-from rowbox.client.following.feed import Feed
+from rowbox.client.following.feed import Feed, OnPresence
 from rowbox.client.following.follow import Follow, place_of
 from rowbox.client.following.follow_changes import FollowChanges
 from rowbox.client.following.follow_conversations import FollowConversations
 from rowbox.client.following.polls import OnConnection, Polls
 
 MAX_WAIT_S: Final = 55
+MOST_WATCHED: Final = 200
 _PAGE_SIZE: Final = 100
 Fields: TypeAlias = dict[str, Any]
 _T = TypeVar("_T")
@@ -94,7 +95,8 @@ class Client:
         life_s = checked_duration("dedupe_life_s", dedupe_life_s)
         self._transport = Transport(url, token, device_id=device_id, dedupe_life_s=life_s, servers=servers)
         self._turns = Turns()
-        self._feeds: set[FollowChanges] = set()
+        self._feeds: dict[FollowChanges, Feed] = {}
+        self._watched: tuple[str, ...] = ()
 
     async def __aenter__(self) -> Self:
         await self._transport.__aenter__()
@@ -426,7 +428,12 @@ class Client:
         return FollowConversations(Polls(poll, token, _sane_wait(wait_s), self._timing, on_connection))
 
     def follow_changes(
-        self, token: str | None = None, *, wait_s: int = 30, on_connection: OnConnection | None = None
+        self,
+        token: str | None = None,
+        *,
+        wait_s: int = 30,
+        on_connection: OnConnection | None = None,
+        on_presence: OnPresence | None = None,
     ) -> FollowChanges:
         """Everything that changes in the mailbox after `token`, which an earlier change had: messages, conversations,
         the account. Without a token it begins with a beginning.
@@ -436,14 +443,40 @@ class Client:
         `follow`. What the program keeps is whole if it takes each message and conversation whose
         `last_updated_timestamp` is not less than that of the one it has, and reads its lists anew where
         `is_delta_update` is False.
+
+        `on_presence` is told of the users whom `watch` names, over the socket only.
         """
         _sane_wait(wait_s)
 
         def begun(follow: FollowChanges) -> Feed:
-            self._feeds.add(follow)
-            return Feed(self._transport, token, wait_s, self._timing, on_connection)
+            feed = Feed(self._transport, token, wait_s, self._timing, on_connection, on_presence)
+            self._feeds[follow] = feed
+            feed.watch(self._watched)
+            return feed
 
-        return FollowChanges(begun, self._feeds.discard, token)
+        def ended(follow: FollowChanges) -> None:
+            self._feeds.pop(follow, None)
+
+        return FollowChanges(begun, ended, token)
+
+    def watch(self, user_ids: Sequence[str]) -> None:
+        """Has each `follow_changes` of this client tell its `on_presence` who of these users is online, and who comes
+        and goes: 200 at most, with whom the user is in a conversation of two. It replaces those of the call before.
+
+        When there has been no socket for 30 s, nothing is known of anybody, and that is told as well.
+        """
+        if len(user_ids) > MOST_WATCHED:
+            raise ValueError(f"{MOST_WATCHED} users can be watched, and not {len(user_ids)}")
+        self._watched = tuple(user_ids)
+        for feed in self._feeds.values():
+            feed.watch(self._watched)
+
+    def active(self) -> None:
+        """Says over the socket of `follow_changes`, where one is open, that somebody is looking: the user is online for
+        30 s. To be called as often as somebody does something; it says so each 5 s at most.
+        """
+        for feed in self._feeds.values():
+            feed.active()
 
     async def fetch_messages(
         self,

@@ -1,6 +1,6 @@
 """What is to be done, as a session says it (session.py). In JSON each is an object whose `do` names it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 from msgspec import Struct
@@ -62,6 +62,12 @@ class Told(Struct, tag_field="do", tag="told", frozen=True):
     """The server is there, and tells what changes."""
 
 
+class Seen(Struct, tag_field="do", tag="seen", frozen=True):
+    """Tell the program what is so now of users whom it watches. None: it is not known, or not shown."""
+
+    users: Mapping[str, Any]
+
+
 class Stop(Struct, tag_field="do", tag="stop", frozen=True):
     """It is over: the code of closing that says so, and its reason."""
 
@@ -69,4 +75,4 @@ class Stop(Struct, tag_field="do", tag="stop", frozen=True):
     reason: str
 
 
-Effect: TypeAlias = Connect | Say | HangUp | Renew | Poll | Unpoll | Give | Reply | Lose | Told | Stop
+Effect: TypeAlias = Connect | Say | HangUp | Renew | Poll | Unpoll | Give | Reply | Lose | Told | Seen | Stop

@@ -11,14 +11,14 @@ Whichever of these it is, what the session says is done at once. `close` ends al
 import asyncio
 import math
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import aiohttp
 import msgspec
 
-from rowbox.client.calls.answers import Changes, Whereabouts
+from rowbox.client.calls.answers import Changes, Presence, Whereabouts
 from rowbox.client.calls.errors import (
     CLIENT_CLOSED,
     CONNECTED_ELSEWHERE,
@@ -42,6 +42,7 @@ from rowbox.client.following.effects import (
     Renew,
     Reply,
     Say,
+    Seen,
     Stop,
     Told,
     Unpoll,
@@ -56,6 +57,8 @@ ELSEWHERE: Final = 4409
 SIGNED_OUT_CODE: Final = 4410
 ASK_S: Final = 2.0
 """How long the server is asked where to open a socket, before it is opened at this one."""
+OnPresence: TypeAlias = Callable[[Mapping[str, Presence | None]], None]
+"""A function of what is so now of users whom a program watches. None: it is not known, or not shown."""
 _UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 _encode = msgspec.json.Encoder().encode
 
@@ -64,12 +67,19 @@ class Feed:
     """The following of one mailbox, from `token` on; None: from a beginning. `close` has to be awaited."""
 
     def __init__(
-        self, transport: Transport, token: str | None, wait_s: int, timing: Timing, on_connection: OnConnection | None
+        self,
+        transport: Transport,
+        token: str | None,
+        wait_s: int,
+        timing: Timing,
+        on_connection: OnConnection | None,
+        on_presence: OnPresence | None,
     ) -> None:
         self._transport = transport
         self._wait_s = wait_s
         self._timing = timing
         self._on_connection = on_connection
+        self._on_presence = on_presence
         self._lists = TwoLists(transport.get, timing.clock)
         self._session = FeedSession(token or None, timing.random.random, client=PROGRAM, device_id=transport.device_id)
         self._loop = asyncio.get_running_loop()
@@ -114,6 +124,14 @@ class Feed:
     def taken(self) -> None:
         """The program has dealt with the oldest change that `next` gave."""
         self._do(self._session.taken(self._now_ms()))
+
+    def watch(self, users: Sequence[str]) -> None:
+        """Has `on_presence` told of these users, and of nobody else."""
+        self._do(self._session.watch(users, self._now_ms()))
+
+    def active(self) -> None:
+        """Somebody is looking."""
+        self._do(self._session.active(self._now_ms()))
 
     async def close(self) -> None:
         """Ends it: the connection, the polls, the calls that have no reply."""
@@ -181,6 +199,9 @@ class Feed:
                     future.set_result((status, body))
             case Lose(ids=numbers):
                 self._lose(numbers)
+            case Seen(users=users):
+                if self._on_presence is not None:
+                    self._on_presence(users)
             case Told():
                 self._heard_of(Connection(is_connected=True))
             case Stop(code=code, reason=reason):
@@ -320,6 +341,8 @@ class Feed:
             frame = msgspec.json.decode(text, type=dict[str, Any])
             if frame.get("t") == "delta":
                 self._arrived = msgspec.convert(frame, Changes)
+            elif frame.get("t") == "presence":
+                frame["users"] = msgspec.convert(frame.get("users"), dict[str, Presence | None])
         except _UNREADABLE:
             self._do(self._session.broken(now_ms))
             return

@@ -16,11 +16,12 @@ life        a silent socket is asked each PING_MS, and sooner where a call over 
 token       a fresh access token before the old one ends; never again with one that was refused
 return      pauses by the code of the end (comeback.py); long polls meanwhile, where that may take long
 rate        what goes out stays below the server's bounds: calls beyond them go by HTTP
+people      each connection is told whom the program watches; without one what is known of them is forgotten (seen.py)
 """
 
 import math
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import Any, Final
 
@@ -40,6 +41,7 @@ from rowbox.client.following.effects import (
     Told,
     Unpoll,
 )
+from rowbox.client.following.seen import People
 
 WELCOME_MS: Final = 10_000.0
 """How long a handshake and the welcome behind it may take."""
@@ -51,6 +53,8 @@ PONG_MS: Final = 12_000.0
 PROBE_MS: Final = 5_000.0
 """The same where the connection is probably dead: the machine slept, or a call was given up, and nothing was heard
 since it was made. Until the server is heard, calls go by HTTP."""
+ACTIVE_MS: Final = 5_000.0
+"""How often the server is told that somebody is looking."""
 LOOK_MS: Final = 2_000.0
 """How long the delta of a newer head may take."""
 RENEW_MS: Final = 10_000.0
@@ -85,6 +89,7 @@ _FIELDS: Final[Mapping[str, Mapping[str, tuple[type, ...]]]] = {
     },
     "reply": {"id": (int,), "status": (int,), "body": (dict, type(None))},
     "pong": {"head": (str,)},
+    "presence": {"users": (dict,)},
 }
 """What the rules here need of a frame."""
 
@@ -133,6 +138,9 @@ class FeedSession:
         self._welcome_by_ms = math.inf
         self._slow_ms = math.inf
         self._ping_ms = math.inf
+        self._active_ms = -math.inf
+        """When the server was told last that somebody is looking."""
+        self._people = People()
         self._heard_ms = -math.inf
         """When the last frame came."""
         self._hear_by_ms = math.inf
@@ -177,6 +185,19 @@ class FeedSession:
         is_silent = made_ms is not None and self._heard_ms <= made_ms <= now_ms - PROBE_MS
         return self._probe(now_ms) if is_silent else []
 
+    def watch(self, users: Sequence[str], now_ms: float) -> list[Effect]:
+        """The program wants to be told who of these users is online (Seen), and of nobody else, by this connection and
+        by those after it.
+        """
+        return self._people.watch(users, now_ms, is_open=self.way is Way.OPEN)
+
+    def active(self, now_ms: float) -> list[Effect]:
+        """Somebody is looking. It may be said as often as one likes, and is nothing where no socket is open."""
+        if self.way is not Way.OPEN or now_ms < self._active_ms + ACTIVE_MS:
+            return []
+        self._active_ms = now_ms
+        return self._ping(now_ms, PONG_MS, active=True)
+
     # ------------------------------------------------------------------ the socket
 
     def connected(self, access: str) -> list[Effect]:
@@ -205,6 +226,8 @@ class FeedSession:
             self._refused, self._refusal = self._access, reason
         was_open, held_ms = self.way is Way.OPEN, max(0.0, now_ms - self._opened_ms)
         effects = self._apart()
+        if was_open:
+            self._people.apart(now_ms)
         beside_polls = self._is_polling and self._is_answered
         again = self._comeback.after(code, reason, held_ms=held_ms, asked_ms=asked_ms, beside_polls=beside_polls)
         self._come_back_ms, self._is_asked = now_ms + again.pause_ms, again.is_asked
@@ -226,7 +249,10 @@ class FeedSession:
         if self.way is not Way.OPEN:
             return []
         self._heard_ms, self._hear_by_ms, self._is_in_doubt = now_ms, math.inf, False
-        match kind:
+        return self._heard(frame, now_ms)
+
+    def _heard(self, frame: Mapping[str, Any], now_ms: float) -> list[Effect]:
+        match frame.get("t"):
             case "delta":
                 return self._delta(frame, now_ms)
             case "reply":
@@ -237,6 +263,8 @@ class FeedSession:
             case "pong":
                 if self._look_ms == math.inf and is_behind(self.token, frame["head"]):
                     self._look_ms = now_ms + LOOK_MS
+            case "presence":
+                return self._people.told(frame["users"])
             case "expiring":
                 self._renew_ms = now_ms
                 return self.elapsed(now_ms)
@@ -273,9 +301,11 @@ class FeedSession:
     @property
     def due_ms(self) -> float:
         """When `elapsed` is to be called; earlier calls do no harm."""
-        ack_ms = self._acked[0] + 1000 if self._ack is not None and self.way is Way.OPEN else math.inf
+        is_open = self.way is Way.OPEN
+        ack_ms = self._acked[0] + 1000 if self._ack is not None and is_open else math.inf
         return min(
             ack_ms,
+            self._people.due_ms(is_open=is_open),
             self._come_back_ms,
             self._welcome_by_ms,
             self._slow_ms,
@@ -295,6 +325,7 @@ class FeedSession:
         if now_ms >= self._slow_ms:
             self._slow_ms = math.inf
             effects += self._poll()
+        effects += self._people.elapsed(now_ms, is_open=self.way is Way.OPEN)
         if self.way is not Way.OPEN:
             return effects
         effects += self._acknowledge(now_ms)
@@ -335,7 +366,8 @@ class FeedSession:
         self._welcome_by_ms = self._slow_ms = math.inf
         self._ping_ms = now_ms + PING_MS
         self._ack = None  # of a poll or an earlier socket: this one's hello says it
-        return [*self._unpoll(), Told(), *self._follow_where_behind()]
+        self._active_ms = -math.inf
+        return [*self._unpoll(), Told(), *self._follow_where_behind(), *self._people.opened(now_ms)]
 
     def _delta(self, frame: Mapping[str, Any], now_ms: float) -> list[Effect]:
         if frame["isDeltaUpdate"]:
@@ -376,10 +408,10 @@ class FeedSession:
         _note(self._acked, now_ms, ACKS_A_SECOND)
         return [Say({"t": "ack", "token": token})]
 
-    def _ping(self, now_ms: float, pong_ms: float) -> list[Effect]:
+    def _ping(self, now_ms: float, pong_ms: float, *, active: bool = False) -> list[Effect]:
         self._ping_ms = now_ms + PING_MS
         self._hear_by_ms = min(self._hear_by_ms, now_ms + pong_ms)
-        return [Say({"t": "ping"})]
+        return [Say({"t": "ping", "active": True} if active else {"t": "ping"})]
 
     def _probe(self, now_ms: float) -> list[Effect]:
         """Finds out whether the connection is dead."""
@@ -412,7 +444,7 @@ class FeedSession:
     def _stop(self, code: int, reason: str) -> list[Effect]:
         effects = [*self._apart(), *self._unpoll()]
         self.way, self._come_back_ms = Way.STOPPED, math.inf
-        return [*effects, Stop(code, reason)]
+        return [*effects, *self._people.forget(), Stop(code, reason)]
 
 
 def _note(times: deque[float], now_ms: float, most: int) -> None:

@@ -51,7 +51,9 @@ async def test_it_holds_the_client_and_its_types_and_runs_the_pages_lines(tmp_pa
         "package.json",
         "rowbox.d.ts",
         "rowbox.js",
+        "seen.js",
         "servers.js",
+        "tabs_people.js",
         "tabs.js",
         "two_lists.js",
     ]

@@ -15,9 +15,12 @@
  * - token: a fresh access token before the old one ends; never again with one that was refused
  * - return: pauses by the code of the end (Comeback); long polls meanwhile, where that may take long
  * - rate: what goes out stays below the server's bounds: calls beyond them go by HTTP
+ * - people: each connection is told whom the program watches; without one what is known of them is forgotten (seen.js)
  *
  * @module feed
  */
+
+import { People } from "./seen.js";
 
 /** How long a handshake and the welcome behind it may take. */
 const WELCOME_MS = 10_000;
@@ -31,6 +34,8 @@ const PONG_MS = 12_000;
  * since it was made. Until the server is heard, calls go by HTTP.
  */
 const PROBE_MS = 5_000;
+/** How often the server is told that somebody is looking. */
+const ACTIVE_MS = 5_000;
 /** How long the delta of a newer head may take. */
 const LOOK_MS = 2_000;
 /** After this a token function that gave no fresh token is asked again. */
@@ -76,9 +81,11 @@ const TOO_MANY = 4429;
  * @typedef {{do: "reply", id: number, status: number, body: any}} Reply The call with this number is answered.
  * @typedef {{do: "lose", ids: number[]}} Lose These calls get no answer: they were carried out or not.
  * @typedef {{do: "told"}} Told The server is there, and tells what changes.
+ * @typedef {{do: "seen", users: Record<string, any>}} Seen Tell the program what is so now of users whom it watches. null:
+ *   it is not known, or not shown.
  * @typedef {{do: "stop", code: number, reason: string}} Stop It is over: the code of closing that says so, and its
  *   reason.
- * @typedef {Connect | Say | HangUp | Renew | Poll | Unpoll | Give | Reply | Lose | Told | Stop} Effect
+ * @typedef {Connect | Say | HangUp | Renew | Poll | Unpoll | Give | Reply | Lose | Told | Seen | Stop} Effect
  * @typedef {Record<string, any>} Frame
  */
 
@@ -177,6 +184,7 @@ const FIELDS = {
   },
   reply: { id: isWholeNumber, status: isWholeNumber, body: (value) => typeof value === "object" },
   pong: { head: isText },
+  presence: { users: (value) => typeof value === "object" && value !== null && !Array.isArray(value) },
 };
 
 /** Whether a frame of a known kind has what it has to have. @param {Frame} frame */
@@ -229,6 +237,9 @@ export class FeedSession {
   #welcomeByMs = Infinity;
   #slowMs = Infinity;
   #pingMs = Infinity;
+  /** When the server was told last that somebody is looking. */
+  #activeMs = -Infinity;
+  #people = new People();
   /** When the last frame came. */
   #heardMs = -Infinity;
   #hearByMs = Infinity;
@@ -302,6 +313,28 @@ export class FeedSession {
     return this.#heardMs <= madeMs && madeMs <= nowMs - PROBE_MS ? this.#probe(nowMs) : [];
   }
 
+  /**
+   * The program wants to be told who of these users is online (Seen), and of nobody else, by this connection and by those
+   * after it.
+   * @param {string[]} users
+   * @param {number} nowMs
+   * @returns {Effect[]}
+   */
+  watch(users, nowMs) {
+    return this.#people.watch(users, nowMs, this.way === "open");
+  }
+
+  /**
+   * Somebody is looking. It may be said as often as one likes, and is nothing where no socket is open.
+   * @param {number} nowMs
+   * @returns {Effect[]}
+   */
+  active(nowMs) {
+    if (this.way !== "open" || nowMs < this.#activeMs + ACTIVE_MS) return [];
+    this.#activeMs = nowMs;
+    return this.#ping(nowMs, PONG_MS, { active: true });
+  }
+
   // ------------------------------------------------------------------ the socket
 
   /** The handshake is done; `access` is the access token to say. @param {string} access @returns {Effect[]} */
@@ -336,6 +369,7 @@ export class FeedSession {
     const wasOpen = this.way === "open";
     const heldMs = Math.max(0, nowMs - this.#openedMs);
     const effects = this.#apart();
+    if (wasOpen) this.#people.apart(nowMs);
     const isBesidePolls = this.#isPolling && this.#isAnswered;
     const { pauseMs, isAsked } = this.#comeback.after(code, reason, { heldMs, askedMs, isBesidePolls });
     this.#comeBackMs = nowMs + pauseMs;
@@ -368,6 +402,7 @@ export class FeedSession {
       return this.#calls.delete(id) ? [{ do: "reply", id, status, body }] : [];
     }
     if (frame.t === "pong" && this.#lookMs === Infinity && isBehind(this.token, frame.head)) this.#lookMs = nowMs + LOOK_MS;
+    if (frame.t === "presence") return this.#people.told(frame.users);
     if (frame.t === "expiring") {
       this.#renewMs = nowMs;
       return this.elapsed(nowMs);
@@ -407,7 +442,8 @@ export class FeedSession {
   get dueMs() {
     const ackMs = this.#ack !== null && this.way === "open" ? this.#acked[0] + 1000 : Infinity;
     const ofSocket = Math.min(this.#pingMs, this.#hearByMs, this.#lookMs, this.#renewMs);
-    return Math.min(ackMs, this.#comeBackMs, this.#welcomeByMs, this.#slowMs, ofSocket);
+    const ofPeople = this.#people.dueMs(this.way === "open");
+    return Math.min(ackMs, ofPeople, this.#comeBackMs, this.#welcomeByMs, this.#slowMs, ofSocket);
   }
 
   /** Time has passed. @param {number} nowMs @returns {Effect[]} */
@@ -420,6 +456,7 @@ export class FeedSession {
       this.#slowMs = Infinity;
       effects.push(...this.#poll());
     }
+    effects.push(...this.#people.elapsed(nowMs, this.way === "open"));
     if (this.way !== "open") return effects;
     effects.push(...this.#acknowledge(nowMs));
     if (nowMs >= this.#pingMs) effects.push(...this.#ping(nowMs, PONG_MS));
@@ -469,7 +506,8 @@ export class FeedSession {
     this.#welcomeByMs = this.#slowMs = Infinity;
     this.#pingMs = nowMs + PING_MS;
     this.#ack = null; // of a poll or an earlier socket: this one's hello says it
-    return [...this.#unpoll(), { do: "told" }, ...this.#followWhereBehind()];
+    this.#activeMs = -Infinity;
+    return [...this.#unpoll(), { do: "told" }, ...this.#followWhereBehind(), ...this.#people.opened(nowMs)];
   }
 
   /** @param {Frame} frame @param {number} nowMs @returns {Effect[]} */
@@ -523,11 +561,11 @@ export class FeedSession {
     return [{ do: "say", frame: { t: "ack", token } }];
   }
 
-  /** @param {number} nowMs @param {number} pongMs @returns {Effect[]} */
-  #ping(nowMs, pongMs) {
+  /** @param {number} nowMs @param {number} pongMs @param {{active?: true}} [more] @returns {Effect[]} */
+  #ping(nowMs, pongMs, more) {
     this.#pingMs = nowMs + PING_MS;
     this.#hearByMs = Math.min(this.#hearByMs, nowMs + pongMs);
-    return [{ do: "say", frame: { t: "ping" } }];
+    return [{ do: "say", frame: { t: "ping", ...more } }];
   }
 
   /** Finds out whether the connection is dead. @param {number} nowMs @returns {Effect[]} */
@@ -570,6 +608,6 @@ export class FeedSession {
     const effects = [...this.#apart(), ...this.#unpoll()];
     this.way = "stopped";
     this.#comeBackMs = Infinity;
-    return [...effects, { do: "stop", code, reason }];
+    return [...effects, ...this.#people.forget(), { do: "stop", code, reason }];
   }
 }

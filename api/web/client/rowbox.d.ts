@@ -1,6 +1,6 @@
 /**
  * A client of Rowbox for browsers and for Node 20.3 or newer, without dependencies. A server hands it out as one file, with
- * feed.js and tabs.js in it.
+ * feed.js, tabs.js and what these import in it.
  *
  *     const alice = new Rowbox({ url: "http://127.0.0.1:8080", token });
  *     await alice.send("bob", "hello");
@@ -627,6 +627,13 @@ export type Sharing = {
      */
     share?: string;
 };
+export type OnPresence = (users: Record<string, Presence | null>) => void;
+export type Watching = {
+    /**
+     * Is told of the users whom `watch` names, over a socket only.
+     */
+    onPresence?: OnPresence;
+};
 export type Options = {
     /**
      * The server's URL, with the path before /v1 where a proxy serves it under one.
@@ -972,6 +979,12 @@ export type Served<Page extends PageTail> = Omit<Page, "lastUpdatedTimestamp"> &
  * @property {string} [share] In a browser: one tab follows for all that give this name, and tells them what changes, so that
  *   they have one connection together. All of them have to be the same user's. Where the browser cannot (it needs Web
  *   Locks, which a page has over HTTPS or from its own machine), each follows by itself.
+ *
+ * @typedef {(users: Record<string, ?Presence>) => void} OnPresence What is so now of users, by userId. null: it is not known, or
+ *   not shown.
+ *
+ * @typedef {object} Watching
+ * @property {OnPresence} [onPresence] Is told of the users whom `watch` names, over a socket only.
  *
  * @typedef {object} Options
  * @property {string} url The server's URL, with the path before /v1 where a proxy serves it under one.
@@ -1445,9 +1458,22 @@ export declare class Rowbox {
      * What the program keeps is whole if it takes each message and conversation whose `lastUpdatedTimestamp` is not less
      * than that of the one it has, and reads its lists anew where `isDeltaUpdate` is false. It waits and ends as `follow`
      * does; with Refused of the code connected_elsewhere where others of the user have connected since.
-     * @param {Omit<FollowOptions, "waitForNews"> & Sharing} [options] The token is the `lastUpdatedTimestamp` of an earlier change.
+     * @param {Omit<FollowOptions, "waitForNews"> & Sharing & Watching} [options] The token is the `lastUpdatedTimestamp` of an earlier change.
      * @returns {AsyncGenerator<Changes, void, undefined>}
      */
-    followChanges({ token, signal, waitS, onConnection, share }?: Omit<FollowOptions, "waitForNews"> & Sharing): AsyncGenerator<Changes, void, undefined>;
+    followChanges({ token, signal, waitS, onConnection, onPresence, share }?: Omit<FollowOptions, "waitForNews"> & Sharing & Watching): AsyncGenerator<Changes, void, undefined>;
+    /**
+     * Has each `followChanges` of this client tell its `onPresence` who of these users is online, and who comes and goes: 200
+     * at most, with whom the user is in a conversation of two. It replaces those of the call before.
+     *
+     * When there has been no socket for 30 s, nothing is known of anybody, and that is told as well.
+     * @param {string[]} userIds
+     */
+    watch(userIds: string[]): void;
+    /**
+     * Says over the socket of `followChanges`, where one is open, that somebody is looking: the user is online for 30 s. To be
+     * called as often as somebody does something; it says so each 5 s at most.
+     */
+    active(): void;
 }
 export {};

@@ -1,6 +1,6 @@
 /**
  * A client of Rowbox for browsers and for Node 20.3 or newer, without dependencies. A server hands it out as one file, with
- * feed.js and tabs.js in it.
+ * feed.js, tabs.js and what these import in it.
  *
  *     const alice = new Rowbox({ url: "http://127.0.0.1:8080", token });
  *     await alice.send("bob", "hello");
@@ -28,6 +28,7 @@
 import { FeedSession, LOST } from "./feed.js";
 import { Servers } from "./servers.js";
 import { canShare, Tabs } from "./tabs.js";
+import { MOST_WATCHED } from "./tabs_people.js";
 import { TwoLists } from "./two_lists.js";
 
 const PATIENCE_MS = 30_000;
@@ -406,6 +407,12 @@ const WOKEN = new Error("the connection may have died: the machine slept, or its
  *   they have one connection together. All of them have to be the same user's. Where the browser cannot (it needs Web
  *   Locks, which a page has over HTTPS or from its own machine), each follows by itself.
  *
+ * @typedef {(users: Record<string, ?Presence>) => void} OnPresence What is so now of users, by userId. null: it is not known, or
+ *   not shown.
+ *
+ * @typedef {object} Watching
+ * @property {OnPresence} [onPresence] Is told of the users whom `watch` names, over a socket only.
+ *
  * @typedef {object} Options
  * @property {string} url The server's URL, with the path before /v1 where a proxy serves it under one.
  * @property {string | (() => string | Promise<string>)} token The user's access token, or a token function that gives
@@ -499,6 +506,10 @@ export class Rowbox {
   #servers;
   /** What may have a socket open, over which calls can go. @type {?{call: Feed["call"]}} */
   #feed = null;
+  /** All that follow changes. @type {Set<{watch: Feed["watch"], active: Feed["active"]}>} */
+  #feeds = new Set();
+  /** @type {string[]} */
+  #watched = [];
   /**
    * By recipientId: the promise that settles when the last send to that user has ended, and when a send was last
    * answered.
@@ -1076,14 +1087,14 @@ export class Rowbox {
    * What the program keeps is whole if it takes each message and conversation whose `lastUpdatedTimestamp` is not less
    * than that of the one it has, and reads its lists anew where `isDeltaUpdate` is false. It waits and ends as `follow`
    * does; with Refused of the code connected_elsewhere where others of the user have connected since.
-   * @param {Omit<FollowOptions, "waitForNews"> & Sharing} [options] The token is the `lastUpdatedTimestamp` of an earlier change.
+   * @param {Omit<FollowOptions, "waitForNews"> & Sharing & Watching} [options] The token is the `lastUpdatedTimestamp` of an earlier change.
    * @returns {AsyncGenerator<Changes, void, undefined>}
    */
-  async *followChanges({ token = null, signal, waitS = POLL_S, onConnection = () => {}, share } = {}) {
+  async *followChanges({ token = null, signal, waitS = POLL_S, onConnection = () => {}, onPresence = () => {}, share } = {}) {
     if (!(waitS >= 1 && waitS <= LONGEST_POLL_S)) throw new RangeError(`waitS is 1 to ${LONGEST_POLL_S}: ${waitS}`);
     if (signal?.aborted) return;
-    /** @param {?string} from @param {(connection: Connection) => void} tell */
-    const lead = (from, tell) => this.#feedFrom(from, waitS, tell);
+    /** @param {?string} from @param {(connection: Connection) => void} tell @param {OnPresence} tellSeen */
+    const lead = (from, tell, tellSeen) => this.#feedFrom(from, waitS, tell, tellSeen);
     const ways = {
       lead,
       catchUp: (/** @type {?string} */ from, /** @type {AbortSignal} */ until, /** @type {typeof onConnection} */ tell) =>
@@ -1091,14 +1102,17 @@ export class Rowbox {
       elsewhere: () => errorOf(ELSEWHERE, "another tab of this browser says so"),
       isElsewhere: (/** @type {unknown} */ error) => error instanceof RowboxError && error.code === CONNECTED_ELSEWHERE,
       onConnection,
+      onPresence,
       random: this.#random,
     };
-    const feed = share !== undefined && canShare() ? new Tabs(share, token, ways) : lead(token, onConnection);
+    const feed = share !== undefined && canShare() ? new Tabs(share, token, ways) : lead(token, onConnection, onPresence);
     const end = () => feed.end(null);
     signal?.addEventListener("abort", end);
     this.#feed ??= feed;
+    this.#feeds.add(feed);
     try {
       feed.begin();
+      feed.watch(this.#watched);
       for (let change = await feed.next(); change; change = await feed.next()) {
         yield change;
         feed.taken();
@@ -1106,12 +1120,34 @@ export class Rowbox {
     } finally {
       signal?.removeEventListener("abort", end);
       if (this.#feed === feed) this.#feed = null;
+      this.#feeds.delete(feed);
       end();
     }
   }
 
-  /** @param {?string} token @param {number} waitS @param {(connection: Connection) => void} onConnection */
-  #feedFrom(token, waitS, onConnection) {
+  /**
+   * Has each `followChanges` of this client tell its `onPresence` who of these users is online, and who comes and goes: 200
+   * at most, with whom the user is in a conversation of two. It replaces those of the call before.
+   *
+   * When there has been no socket for 30 s, nothing is known of anybody, and that is told as well.
+   * @param {string[]} userIds
+   */
+  watch(userIds) {
+    if (userIds.length > MOST_WATCHED) throw new RangeError(`${MOST_WATCHED} users can be watched: ${userIds.length}`);
+    this.#watched = [...userIds];
+    for (const feed of this.#feeds) feed.watch(this.#watched);
+  }
+
+  /**
+   * Says over the socket of `followChanges`, where one is open, that somebody is looking: the user is online for 30 s. To be
+   * called as often as somebody does something; it says so each 5 s at most.
+   */
+  active() {
+    for (const feed of this.#feeds) feed.active();
+  }
+
+  /** @param {?string} token @param {number} waitS @param {(connection: Connection) => void} onConnection @param {OnPresence} onPresence */
+  #feedFrom(token, waitS, onConnection, onPresence) {
     /** @param {AbortSignal} signal @param {?string} from @param {(connection: Connection) => void} tell */
     const poll = (signal, from, tell) => this.#pages("fetchChanges", {}, { token: from, signal, waitS, onConnection: tell }, lists);
     const lists = new TwoLists(this.#now);
@@ -1123,6 +1159,7 @@ export class Rowbox {
       now: this.#now,
       wakings: this.#wakings,
       onConnection,
+      onPresence,
       onWelcome: ({ dedupeLifeMs }) => {
         if (dedupeLifeMs > 0) this.#dedupeLifeMs = dedupeLifeMs;
         this.#endPauses();
@@ -1531,7 +1568,7 @@ class Feed {
   /**
    * @param {FeedSession} session
    * @param {{url: URL, elsewhere: (signal: AbortSignal) => Promise<?string>, access: Access, now: () => number, wakings: Wakings, onConnection: (connection: Connection) => void,
-   *   onWelcome: (welcome: any) => void,
+   *   onPresence: OnPresence, onWelcome: (welcome: any) => void,
    *   poll: (until: AbortSignal, token: ?string, onPoll: (connection: Connection) => void) => AsyncGenerator<Changes>}} ways
    */
   constructor(session, ways) {
@@ -1605,6 +1642,16 @@ class Feed {
     });
   }
 
+  /** The program wants to be told of these users. @param {string[]} users */
+  watch(users) {
+    if (!this.#end.signal.aborted) this.#do(this.#session.watch(users, this.#ways.now()));
+  }
+
+  /** Somebody is looking. */
+  active() {
+    if (!this.#end.signal.aborted) this.#do(this.#session.active(this.#ways.now()));
+  }
+
   /** @param {import("./feed.js").Effect[]} effects */
   #do(effects) {
     for (const effect of effects) {
@@ -1616,6 +1663,7 @@ class Feed {
       else if (effect.do === "unpoll") this.#polling?.abort();
       else if (effect.do === "lose") this.#lose(effect.ids);
       else if (effect.do === "told") this.#heardOf({ isConnected: true });
+      else if (effect.do === "seen") this.#ways.onPresence(effect.users);
       else if (effect.do === "stop") this.end(errorOf(effect.code, effect.reason));
       else if (effect.do === "give") {
         this.#given.push(/** @type {Changes} */ (this.#arrived));

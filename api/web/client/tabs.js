@@ -18,9 +18,11 @@
  */
 
 import { judged } from "./feed.js";
+import { TabsPeople } from "./tabs_people.js";
 
 /** @typedef {import("./rowbox.js").Changes} Changes */
 /** @typedef {import("./rowbox.js").Connection} Connection */
+/** @typedef {(users: Record<string, ?import("./rowbox.js").Presence>) => void} OnPresence */
 
 /** How often a tab asks the leader whether it is there. */
 const ASK_MS = 15_000;
@@ -38,6 +40,8 @@ const MOST_GIVEN = 8;
  * @property {() => void} taken
  * @property {(error: unknown) => void} end
  * @property {(name: string, args: object, signal: AbortSignal) => ?Promise<{status: number, body: any}>} call
+ * @property {(users: string[]) => void} watch
+ * @property {() => void} active
  * @property {boolean} isLive Whether changes reach it, as far as it knows.
  *
  * @typedef {{is: "who"} | {is: "here", token: ?string, isConnected: ?boolean, isLame: boolean} | {is: "elsewhere"}
@@ -51,6 +55,7 @@ export class Tabs {
   #name;
   #ways;
   #channel;
+  #people;
   /** @type {?string} */
   #token;
   /** @type {?Leading} */
@@ -79,12 +84,13 @@ export class Tabs {
    * @param {string} name What the tabs that share have in common.
    * @param {?string} token
    * @param {object} ways
-   * @param {(token: ?string, onConnection: (connection: Connection) => void) => Leading} ways.lead
+   * @param {(token: ?string, onConnection: (connection: Connection) => void, onPresence: OnPresence) => Leading} ways.lead
    * @param {(token: ?string, signal: AbortSignal, onConnection: (connection: Connection) => void) => Promise<Changes>}
    *   ways.catchUp One answer of the server's, however long that takes.
    * @param {() => unknown} ways.elsewhere The error of a user who has connected elsewhere.
    * @param {(error: unknown) => boolean} ways.isElsewhere
    * @param {(connection: Connection) => void} ways.onConnection
+   * @param {OnPresence} ways.onPresence
    * @param {() => number} ways.random
    */
   constructor(name, token, ways) {
@@ -92,10 +98,12 @@ export class Tabs {
     this.#token = token;
     this.#ways = ways;
     this.#channel = new BroadcastChannel(name);
+    this.#people = new TabsPeople(name, ways.onPresence);
   }
 
   begin() {
     this.#channel.onmessage = ({ data }) => this.#hear(data);
+    this.#people.begin();
     globalThis.document?.addEventListener("visibilitychange", this.#ask);
     globalThis.addEventListener?.("online", this.#ask);
     void this.#compete();
@@ -130,6 +138,7 @@ export class Tabs {
     globalThis.document?.removeEventListener("visibilitychange", this.#ask);
     globalThis.removeEventListener?.("online", this.#ask);
     this.#stopLeading();
+    this.#people.end();
     this.#channel.close();
     this.#news();
   }
@@ -142,6 +151,16 @@ export class Tabs {
    */
   call(name, args, signal) {
     return this.#leading?.call(name, args, signal) ?? null;
+  }
+
+  /** As Feed has it, for this tab. @param {string[]} users */
+  watch(users) {
+    this.#people.watch(users);
+  }
+
+  /** As Feed has it. */
+  active() {
+    this.#people.active();
   }
 
   // ------------------------------------------------------------------ who leads
@@ -185,9 +204,10 @@ export class Tabs {
     clearTimeout(this.#patience);
     this.#patience = undefined;
     const over = /** @type {Promise<void>} */ (new Promise((resolve) => (this.#release = resolve)));
-    const leading = this.#ways.lead(this.#token, (connection) => this.#tell(connection));
+    const leading = this.#ways.lead(this.#token, (connection) => this.#tell(connection), (users) => this.#people.seen(users));
     this.#leading = leading;
     leading.begin();
+    this.#people.lead(leading);
     void this.#pass(leading);
     this.#sayHere();
     await over;
@@ -196,6 +216,7 @@ export class Tabs {
   #stopLeading() {
     const leading = this.#leading;
     this.#leading = null;
+    if (leading) this.#people.lead(null);
     leading?.end(null);
     this.#release();
   }

@@ -13,6 +13,12 @@ from tests.client.feed.world import STEPS, World
 USUAL = ("commit", "handshake", "deliver", "answer", "take", "pass_time")
 CHOICES = st.lists(st.sampled_from([*STEPS, *USUAL, *USUAL, *USUAL]), min_size=5, max_size=120)
 
+PEOPLE = (
+    *("watch", "look", "come_or_go", "handshake", "deliver", "answer", "pass_time"),
+    *("end", "deafen", "drain", "wake", "block", "mend"),
+)
+"""A connection may break at any time, but what comes over one comes whole and in order."""
+
 
 @settings(max_examples=int(os.environ.get("ROWBOX_PROPERTY_EXAMPLES", "60")), deadline=None)
 @given(st.integers(0, 1 << 32), CHOICES)
@@ -29,3 +35,14 @@ def test_in_the_end_the_copy_is_a_fresh_fetch(seed: int, steps: list[str]) -> No
     assert world.program.copy == world.mailbox.fetched()
     assert world.session.token == world.mailbox.token(world.mailbox.head)
     assert not world.is_polling
+
+
+@settings(max_examples=int(os.environ.get("ROWBOX_PROPERTY_EXAMPLES", "60")), deadline=None)
+@given(st.integers(0, 1 << 32), st.lists(st.sampled_from(PEOPLE), min_size=5, max_size=80))
+def test_in_the_end_those_are_known_who_are_watched_as_they_are(seed: int, steps: list[str]) -> None:
+    world = World(seed)
+    for step in steps:
+        STEPS[step](world)
+    world.come_to_rest()
+    known = {user for user, seen in world.seen.items() if seen is not None}
+    assert known == {user for user in world.watched if world.online.get(user)}

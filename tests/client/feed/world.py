@@ -5,7 +5,7 @@ that fail; servers that stop; a store that is put back. The mailbox is a list of
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from random import Random
 from typing import Any, Final
 
@@ -28,7 +28,9 @@ from rowbox.api.realtime.effects import (
     Write,
 )
 from rowbox.api.realtime.effects import Effect as ServerEffect
+from rowbox.api.realtime.frames import Presence, encode
 from rowbox.api.realtime.session import Holder, Session, SessionTerms, Stage
+from rowbox.api.v1.presence.types import PresenceShown
 from rowbox.client.following.effects import (
     Connect,
     Effect,
@@ -39,6 +41,7 @@ from rowbox.client.following.effects import (
     Renew,
     Reply,
     Say,
+    Seen,
     Stop,
     Told,
     Unpoll,
@@ -50,6 +53,7 @@ PAGE: Final = 4
 TOKEN_LIFE_MS: Final = 600_000
 POLL_PAUSE_MS: Final = 1_000
 LEEWAY_S: Final = 30.0
+USERS: Final = ("bob", "carol", "7")
 REST_MS: Final = 900_000
 """Longer than any pause of a client: by then everything has to have come."""
 
@@ -151,6 +155,7 @@ class Wire:
         self.is_deaf = False
         """Nothing comes through any more, and neither end is told."""
         self.follows = False
+        self.watched: Mapping[str, str] = {}
 
     @property
     def now_s(self) -> float:
@@ -178,8 +183,15 @@ class Wire:
                     pass  # what authors hear is no matter of a client's
                 case Refuse():
                     raise AssertionError("the client made a call too many")
-                case Ping() | Enter() | Active() | Watch():
+                case Watch(users=users):
+                    self.watched = users
+                    self.tell_of(users)
+                case Ping() | Enter() | Active():
                     pass
+
+    def tell_of(self, users: Iterable[str]) -> None:
+        shown = {user: PresenceShown(online=True) if self.world.online.get(user) else None for user in users}
+        self.do(self.session.ephemeral(encode(Presence(users=shown))))
 
     def _verify(self, token: str) -> None:
         if token in self.world.refused:
@@ -235,6 +247,10 @@ class World:
         self.under_way: set[int] = set()
         self.calls = 0
         self.stopped: Stop | None = None
+        self.online: dict[str, bool] = {}
+        self.watched: list[str] = []
+        self.seen: dict[str, Any] = {}
+        """What the program was told of those whom it watches, where it is not None."""
         self.events: list[Any] = []
         """What the client's session was told, and what it said: for the other language."""
         self.tell("begin", self.now_ms)
@@ -292,6 +308,10 @@ class World:
                 self.under_way -= set(numbers)
             case Stop():
                 self.stopped = effect
+            case Seen(users=users):
+                for user, seen in users.items():
+                    assert user in self.watched
+                    self.seen[user] = seen
             case Told():
                 assert self.session.way is Way.OPEN
             case _:
@@ -411,6 +431,22 @@ class World:
             self.under_way.remove(number)
             self.tell("give_up", number, self.now_ms)
 
+    def watch(self) -> None:
+        """The program wants to be told of others."""
+        self.watched = self.chance.sample(USERS, self.chance.randrange(len(USERS) + 1))
+        self.seen = {user: seen for user, seen in self.seen.items() if user in self.watched}
+        self.tell("watch", self.watched, self.now_ms)
+
+    def look(self) -> None:
+        """Somebody looks at the program."""
+        self.tell("active", self.now_ms)
+
+    def come_or_go(self) -> None:
+        user = self.chance.choice(USERS)
+        self.online[user] = not self.online.get(user)
+        if self.wire is not None and user in self.wire.watched:
+            self.wire.tell_of([user])
+
     def take(self) -> None:
         """The program deals with a change."""
         if self.program.given:
@@ -479,7 +515,7 @@ STEPS: Final[dict[str, Callable[[World], None]]] = {
     name: getattr(World, name)
     for name in (
         "commit burst restore expire handshake deliver answer lose double reorder end deafen drain block fail_polls "
-        "mend shorten_tokens call give_up take wake pass_time"
+        "mend shorten_tokens call give_up watch look come_or_go take wake pass_time"
     ).split()
 }
 
