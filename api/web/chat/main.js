@@ -2,6 +2,7 @@
 
 import { html, render } from "./vendor/htm-preact.js";
 import { Account } from "./mail/account.js";
+import { attend } from "./browser/attention.js";
 import { Navigation } from "./browser/navigation.js";
 import { Notifier } from "./browser/notifier.js";
 import { hearWorkers, takePlace } from "./browser/push_worker.js";
@@ -184,6 +185,9 @@ hearWorkers({
   renew: (userId) => void accounts.find((account) => account.userId === userId)?.push.renewAgain(),
 });
 onNewLink(() => follow(takeLink()));
+attend(() => {
+  for (const { presence } of accounts) presence.look();
+});
 addEventListener("beforeunload", (event) => {
   if (accounts.some(({ outbox }) => outbox.isAtRisk)) event.preventDefault(); // the browser asks, in its own words
 });

@@ -13,6 +13,8 @@ import { Blocks } from "./user/blocks.js";
 import { Devices, deviceIdOf, forgetDevice } from "./user/devices.js";
 import { giveName } from "./user/own_name.js";
 import { Names } from "./user/names.js";
+import { Presence } from "./user/presence.js";
+import { Privacy } from "./user/privacy.js";
 import { Push } from "./user/push.js";
 import { OpenGroup } from "./open_group.js";
 import { Outbox } from "./outbox.js";
@@ -64,6 +66,9 @@ export class Account extends Observable {
     this.inbox = new Inbox(this.#client, userId, this.names, this.#end.signal);
     this.lastEvents = new LastEvents(this.#client, this.#end.signal);
     this.inbox.subscribe(() => void this.lastEvents.look(this.inbox.conversations));
+    this.privacy = new Privacy(this.#client, this.#end.signal);
+    this.presence = new Presence(this.#client);
+    for (const what of [this.inbox, this.blocks]) what.subscribe(() => this.#watch());
     this.search = new Search(this.#client, this.#end.signal);
     this.deeds = new Deeds(this.#client, this.#end.signal);
     this.readers = new Readers(this.#client, this.#end.signal);
@@ -116,6 +121,7 @@ export class Account extends Observable {
     this.thread = peer === null ? null : new Thread(this.#client, peer, { isFocused: isFocused && !sought, end: this.#end.signal });
     const groupId = peer === null ? null : groupIdOf(peer);
     this.openGroup = groupId === null ? null : new OpenGroup(this.#client, groupId, this.#end.signal);
+    this.#watch();
     this.changed();
     if (this.thread) {
       const { thread } = this;
@@ -123,6 +129,13 @@ export class Account extends Observable {
       void this.#find(thread);
       if (sought) void thread.seek(sought);
     }
+  }
+
+  /** Watches those with whom there is a conversation of two: who is blocked is watched anew when that ends. */
+  #watch() {
+    const { inbox, thread, blocks, userId } = this;
+    const peers = [...(thread ? [thread.peer] : []), ...inbox.conversations.map((one) => inbox.peerOf(one))];
+    this.presence.watch(peers.filter((peer) => groupIdOf(peer) === null && peer !== userId && !blocks.has(peer)));
   }
 
   /** Whether others of this user have connected since, so many that this one had to go. */
@@ -192,7 +205,9 @@ export class Account extends Observable {
       this.changed();
     };
     const share = `rowbox ${new URL(".", document.baseURI).pathname} ${this.userId}`;
-    const options = { token: this.#token, signal: this.#end.signal, onConnection, share };
+    /** @param {Record<string, ?import("../../client/rowbox.js").Presence>} users */
+    const onPresence = (users) => this.presence.take(users);
+    const options = { token: this.#token, signal: this.#end.signal, onConnection, onPresence, share };
     try {
       for await (const change of this.#client.followChanges(options)) {
         if (change.isDeltaUpdate) this.#notify(change);
@@ -201,6 +216,7 @@ export class Account extends Observable {
         if (change.account || !change.isDeltaUpdate) {
           this.names.askAgain(this.userId);
           this.devices.askAgain();
+          if (this.privacy.isShown !== null) void this.privacy.load();
           void this.blocks.load();
         }
         this.#tellThread(change);

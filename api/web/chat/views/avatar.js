@@ -19,8 +19,11 @@ export function initialsOf(title) {
   return words.slice(0, MOST_INITIALS).map((word) => [...word][0]?.toUpperCase()).join("");
 }
 
-/** `title`: what it is called, where that is not the userId. @param {{peer: string, title?: string}} props */
-export function Avatar({ peer, title = peer }) {
+/**
+ * `title`: what it is called, where that is not the userId.
+ * @param {{peer: string, title?: string, isOnline?: boolean}} props
+ */
+export function Avatar({ peer, title = peer, isOnline = false }) {
   const kind = groupIdOf(peer) === null ? "" : "is-group";
-  return html`<span class=${`avatar ${kind} colour-${colourOf(peer)}`} aria-hidden="true">${initialsOf(title)}</span>`;
+  return html`<span class=${`avatar ${kind} colour-${colourOf(peer)}`} aria-hidden="true">${initialsOf(title)}${isOnline && html`<span class="dot"></span>`}</span>`;
 }

@@ -12,6 +12,7 @@ import { GroupDetails } from "./groups/group_details.js";
 import { GroupEnd, whyNotToWrite } from "./groups/group_end.js";
 import { Seeking } from "./messages/seeking.js";
 import { MessageLog } from "./messages/message_log.js";
+import { LastSeen } from "./people/last_seen.js";
 
 /**
  * @param {{account: import("../mail/account.js").Account, thread: import("../mail/thread.js").Thread,
@@ -19,8 +20,8 @@ import { MessageLog } from "./messages/message_log.js";
  *   tell: (outcome: Promise<?string>) => void}} props
  */
 export function ThreadView({ account, thread, onAsk, onOpen, onLeave, tell }) {
-  const { inbox, outbox, names, blocks, openGroup } = account;
-  useObserved(thread, outbox, inbox, blocks, openGroup ?? thread);
+  const { inbox, outbox, names, blocks, presence, openGroup } = account;
+  useObserved(thread, outbox, inbox, blocks, presence, openGroup ?? thread);
   const { peer } = thread;
   const title = inbox.titleOf(peer);
   const conversation = inbox.with(peer);
@@ -41,7 +42,7 @@ export function ThreadView({ account, thread, onAsk, onOpen, onLeave, tell }) {
                 <bdi>${title}</bdi><span class="soft"><span class="unseen">, </span>${membersOf(conversation, account.userId, names.of)}</span>
               </button></h2>
             `
-            : html`<h2 class="who"><bdi>${title}</bdi>${openGroup === null && title !== peer && html`<span class="soft"><span class="unseen">, </span>${peer}</span>`}</h2>`}
+            : html`<h2 class="who"><bdi>${title}</bdi>${openGroup === null && html`<${About} id=${title === peer ? null : peer} seen=${presence.of(peer)} />`}</h2>`}
           ${conversation && html`<${ConversationMenu} actions=${actionsFor(conversation, account, { isOpen: true, tell, onLeave })} />`}
         </header>
         <${Seeking} thread=${thread} />
@@ -59,6 +60,15 @@ export function ThreadView({ account, thread, onAsk, onOpen, onLeave, tell }) {
       `}
     </article>
   `;
+}
+
+/**
+ * What stands below the name of the other one: his userId, where he is not called by that, and whether he is online.
+ * @param {{id: ?string, seen: ?import("../mail/user/presence.js").Seen}} props
+ */
+function About({ id, seen }) {
+  if (id === null && seen === null) return null;
+  return html`<span class="soft"><span class="unseen">, </span>${id}${id !== null && seen !== null && " · "}<${LastSeen} seen=${seen} /></span>`;
 }
 
 /**

@@ -7,6 +7,7 @@ import { EditableName } from "../editable_name.js";
 import { BlockedPeople } from "./blocked_people.js";
 import { PushSwitch } from "./push_switch.js";
 import { SignedInDevices } from "./signed_in_devices.js";
+import { WhoSeesMe } from "./who_sees_me.js";
 
 /** @param {{account: import("../../mail/account.js").Account, onClose: () => void}} props */
 export function AccountDialog({ account, onClose }) {
@@ -35,6 +36,7 @@ export function AccountDialog({ account, onClose }) {
             mayChange=${true} problemOf=${problemOfName} onChange=${(/** @type {string} */ name) => account.giveName(name)} />
           <p class="soft">Your user id: <bdi>${userId}</bdi></p>
         </div>
+        <${WhoSeesMe} privacy=${account.privacy} />
         <${BlockedPeople} blocks=${account.blocks} nameOf=${names.of} />
         <${PushSwitch} push=${account.push} />
         <${SignedInDevices} devices=${account.devices} />

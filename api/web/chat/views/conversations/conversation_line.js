@@ -16,9 +16,9 @@ const PINNED = "M9 3h6l-1 7 4 4H6l4-4zM12 14v7";
 /**
  * `actions`: none where there is no conversation yet.
  * @param {{entry: import("../../mail/entries.js").Entry, isOpen: boolean, actions: import("../menu/action_menu.js").Action[],
- *   handling: import("../menu/menu_button.js").Handling, onOpen: (peer: string) => void}} props
+ *   isOnline: boolean, handling: import("../menu/menu_button.js").Handling, onOpen: (peer: string) => void}} props
  */
-export function ConversationLine({ entry, isOpen, actions, handling, onOpen }) {
+export function ConversationLine({ entry, isOpen, isOnline, actions, handling, onOpen }) {
   const { peer, title, time, mark, sender, text, unreadCount, isPinned, isMuted, isMarkedUnread } = entry;
   const { isStop, onFocus, onMenu } = handling;
   const hasMenu = actions.length > 0;
@@ -35,8 +35,8 @@ export function ConversationLine({ entry, isOpen, actions, handling, onOpen }) {
     <li class="entry ${handling.isOpen ? "is-open" : ""} ${isUnread ? "is-unread" : ""} ${isMuted ? "is-muted" : ""}" onContextMenu=${openMenu} ...${longPress}>
       <button type="button" class="conversation" aria-current=${isOpen ? "true" : null} tabindex=${isStop ? 0 : -1}
         onClick=${() => onOpen(peer)} onFocus=${onFocus}>
-        <${Avatar} peer=${peer} title=${title} />
-        <span class="head"><bdi class="name">${title}</bdi>${isMuted && html`<${Sign} name="muted" path=${MUTED} />`}${isPinned && html`<${Sign} name="pinned" path=${PINNED} />`}</span>
+        <${Avatar} peer=${peer} title=${title} isOnline=${isOnline} />
+        <span class="head"><bdi class="name">${title}</bdi>${isOnline && html`<span class="unseen">, online</span>`}${isMuted && html`<${Sign} name="muted" path=${MUTED} />`}${isPinned && html`<${Sign} name="pinned" path=${PINNED} />`}</span>
         ${time !== null && html`<time datetime=${isoTime(time)}>${briefTime(time)}</time>`}
         <span class="snippet">${mark && html`<span class="mark mark-${mark}">${MARKS[mark]}</span>`}${sender && html`<span class="from"><bdi>${sender}</bdi>: </span>`}<bdi>${text ?? "No messages any more"}</bdi></span>
         ${isUnread && html`<span class="badge">${unreadCount > MOST_COUNTED ? `${MOST_COUNTED}+` : unreadCount || ""}<span class="unseen"> ${unreadCount ? "unread" : "marked as unread"}</span></span>`}

@@ -20,7 +20,7 @@ const LINES = 100;
  */
 export function ConversationList({ account, openPeer, onOpen, onLeave, onBegin, tell }) {
   const { inbox } = account;
-  useObserved(account.outbox, account.lastEvents, account.blocks);
+  useObserved(account.outbox, account.lastEvents, account.blocks, account.presence);
   const list = useRef(/** @type {any} */ (null));
   const [usedPeer, setUsedPeer] = useState(/** @type {?string} */ (null));
   const [menuPeer, setMenuPeer] = useState(/** @type {?string} */ (null));
@@ -78,7 +78,7 @@ export function ConversationList({ account, openPeer, onOpen, onLeave, onBegin, 
       onMenu: (/** @type {boolean} */ isOpen) => setMenuPeer(isOpen ? peer : null),
     };
     return html`
-      <${ConversationLine} key=${peer} entry=${entry} isOpen=${peer === openPeer} handling=${handling} onOpen=${onOpen}
+      <${ConversationLine} key=${peer} entry=${entry} isOpen=${peer === openPeer} isOnline=${account.presence.of(peer)?.online ?? false} handling=${handling} onOpen=${onOpen}
         actions=${conversation ? actionsFor(conversation, account, around) : []} />
     `;
   };
