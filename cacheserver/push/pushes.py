@@ -206,6 +206,9 @@ class Pushes:
         if message is None:
             if told is None:
                 return None
+            if target.must_show:
+                self._forget_told((user_id, conversation_id), device_id)
+                return None
             read = ReadNote(to_text(conversation_id), self._badge(mailbox))
             return _saying(errand, target, read, b"read" + told)
         has_it = message.message_id == told or DeviceUses.acked(mailbox).get(device_id, 0) >= message.version
@@ -218,10 +221,7 @@ class Pushes:
         user_id, device_id, conversation_id = errand
         place, note = (user_id, conversation_id), saying.note
         if isinstance(note, ReadNote):
-            devices = self._told.get(place, {})
-            devices.pop(device_id, None)
-            if not devices:
-                self._told.pop(place, None)
+            self._forget_told(place, device_id)
         elif isinstance(note, MessageNote):
             self._told.setdefault(place, {})[device_id] = from_text(note.message_id, "messageId")
             self._told.move_to_end(place)
@@ -232,6 +232,12 @@ class Pushes:
             self._pushed[user_id] = max(saying.version, self._pushed.get(user_id, 0))
             if not self._is_unread(place, saying.version):
                 self._clear(place)  # it was read or taken back while it was being told
+
+    def _forget_told(self, place: Place, device_id: str) -> None:
+        devices = self._told.get(place, {})
+        devices.pop(device_id, None)
+        if not devices:
+            self._told.pop(place, None)
 
     def _newest(self, mailbox: Mailbox, conversation_id: bytes) -> NewMessage | None:
         return newest_unread(mailbox, conversation_id, self._seen_us())

@@ -23,6 +23,7 @@ HTTPS_PORT: Final = 443
 SECRET_BYTES: Final = (24, 64)
 """Of a webhook, least and most, as Standard Webhooks has it."""
 
+_SAFARI: Final = ".push.apple.com"
 _URL: Final = re.compile(r"https://([a-z0-9.-]{1,253})(?::([0-9]{1,5}))?(?:[/?][!-~]*)?", re.ASCII | re.IGNORECASE)
 _LABEL: Final = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _NAME: Final = re.compile(rf"(?:{_LABEL}\.)+{_LABEL}")
@@ -58,6 +59,11 @@ class PushTarget(msgspec.Struct, frozen=True, array_like=True, gc=False):
     def is_confirmed(self) -> bool:
         """Whether messages are told there: it is known whose address it is."""
         return not self.code
+
+    @property
+    def must_show(self) -> bool:
+        """Whether each push has to show something: Safari takes the permission from a page where one shows nothing."""
+        return self.kind == "web" and self.host.endswith(_SAFARI)
 
     def is_same_place(self, other: "PushTarget | None") -> bool:
         """Whether both name the same address with the same secret, confirmed or not."""

@@ -310,6 +310,24 @@ def test_what_is_said_of_a_message_is_a_setting(content: str, sender: str, snipp
     run()
 
 
+@virtual_time
+async def test_safari_is_told_nothing_that_it_could_not_show() -> None:
+    """What was read is over for it as for others: the next message is told."""
+    async with world() as all_:
+        await all_.register("phone")
+        await all_.register("safari", push=False)
+        await all_.set_push("safari", PushTarget("web", "https://web.push.apple.com/safari", bytes(81)))
+        for text in ("one", "two"):
+            sent = await all_.send(text)
+            await asyncio.sleep(SOON_S)
+            assert sorted(all_.phones.devices()) == ["phone", "safari"]
+            await all_.read(sent)
+            await asyncio.sleep(CLEAR_S + SOON_S)
+            ((device, note),) = all_.phones.taken()
+            assert (device, type(note)) == ("phone", ReadNote)
+            await asyncio.sleep(ACTIVE_S)
+
+
 @both_kinds
 @virtual_time
 async def test_who_looks_and_neither_reads_nor_sends_is_active(late: bool) -> None:
