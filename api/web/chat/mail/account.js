@@ -66,7 +66,7 @@ export class Account extends Observable {
     this.inbox = new Inbox(this.#client, userId, this.names, this.#end.signal);
     this.lastEvents = new LastEvents(this.#client, this.#end.signal);
     this.inbox.subscribe(() => void this.lastEvents.look(this.inbox.conversations));
-    this.privacy = new Privacy(this.#client, this.#end.signal);
+    this.privacy = new Privacy(this.#client, userId, this.#end.signal);
     this.presence = new Presence(this.#client);
     for (const what of [this.inbox, this.blocks]) what.subscribe(() => this.#watch());
     this.search = new Search(this.#client, this.#end.signal);

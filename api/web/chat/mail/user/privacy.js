@@ -17,26 +17,30 @@ export class Privacy extends Observable {
   /** Whether there is a profile in which this can be kept. */
   hasProfile = false;
   #client;
+  #userId;
   #end;
 
   /**
-   * @param {Pick<import("../../../client/rowbox.js").Rowbox, "fetchUser" | "updateUser">} client
+   * @param {Pick<import("../../../client/rowbox.js").Rowbox, "fetchUser" | "fetchUsers" | "updateUser">} client
+   * @param {string} userId
    * @param {AbortSignal} end
    */
-  constructor(client, end) {
+  constructor(client, userId, end) {
     super();
     this.#client = client;
+    this.#userId = userId;
     this.#end = end;
   }
 
   /** Asks the server. Never rejects: what was known stays where it does not answer. */
   async load() {
     try {
+      const { users } = await this.#client.fetchUsers([this.#userId], this.#options); // else it would be an error to be unknown
+      if (users.length === 0) return this.#become(true, false);
       const { lastSeen } = await this.#client.fetchUser(undefined, this.#options);
       this.#become(lastSeen !== "nobody", true);
-    } catch (caught) {
-      const error = /** @type {import("../../../client/rowbox.js").RowboxError} */ (caught);
-      if (error.code === "unknown_user") this.#become(true, false);
+    } catch {
+      // it is asked again with the next change of the account
     }
   }
 
