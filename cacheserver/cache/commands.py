@@ -308,9 +308,7 @@ class ReceiptsCommand(Command, eq=False):
         """Returns the count."""
         if is_group_name(self.user_id):
             return GroupRow(plans[0]).take_receipts(self.receipts)
-        plan = plans[0]
-        shown = [one for one in self.receipts if not blocks.is_blocked(plan, one.reader_id)]
-        return sum([plan.take_receipt(receipt) > 0 for receipt in shown])
+        return sum([blocks.take_receipt(plans[0], receipt) > 0 for receipt in self.receipts])
 
 
 class NoteToldCommand(Command, eq=False):

@@ -6,6 +6,7 @@ no conversation one of the kind ACCOUNT, which names nothing, and the user's dev
 
 from msgspec.structs import replace
 
+from rowbox.mailbox.account import blocks
 from rowbox.mailbox.account.deeds import (
     AccountChanged,
     AccountDeed,
@@ -90,6 +91,7 @@ class AccountRow:
         epoch, version = self._plan.stamp()
         self._put_block(replace(known, version=version, epoch=epoch, ended=version), key)
         take_hidden_ttl(self._plan, direct_conversation_id(self._plan.user_id, user_id))
+        blocks.take_kept_receipt(self._plan, known)
         return AccountChanged(version, changed=True)
 
     def _put_block(self, block: Block, key: bytes) -> None:

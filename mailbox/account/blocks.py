@@ -19,6 +19,9 @@ What is kept of a message is its first text and its last one, also where it is t
 before it away, so that who is blocked makes no message that takes ever longer to be read. So does a reaction: its cell
 has the text.
 Of a reaction to what is shown the text is not kept a second time: it may be the user's own, who takes it back.
+
+What the blocked one has and has read of the user's messages is kept with the block, and taken in when that ends: his
+owner tells it once.
 """
 
 from collections.abc import Sequence
@@ -31,10 +34,11 @@ from rowbox.mailbox.aggregate.plan import Plan
 from rowbox.mailbox.cells import BLOCK, MessageCell
 from rowbox.mailbox.errors import BlockedByYou
 from rowbox.mailbox.group import person_key
-from rowbox.mailbox.ids import hidden_conversation_id
+from rowbox.mailbox.ids import direct_conversation_id, hidden_conversation_id
 from rowbox.mailbox.message import Message
 from rowbox.mailbox.people.block import Block
 from rowbox.mailbox.reactions import Reaction, with_reaction
+from rowbox.mailbox.receipts import Receipt, Seen, seen_in
 from rowbox.mailbox.ttls.ttl_row import take_ttl
 
 
@@ -84,6 +88,28 @@ def deliver_new(plan: Plan, message: Message) -> int:
         return plan.deliver_new(message)
     version = plan.tick(message.sent_us)
     return _hide(plan, block.with_hidden(message.message_id, version, plan.epoch), message)
+
+
+def take_receipt(plan: Plan, receipt: Receipt) -> int:
+    """Adds what a reader has and has read, or keeps it while he is blocked. The version; 0: nothing is shown."""
+    block = block_of(plan, receipt.reader_id)
+    if block is None or not block.is_on:
+        return plan.take_receipt(receipt)
+    kept = Seen(block.delivered, block.read, block.read_us)
+    seen = kept.joined(seen_in(receipt))
+    if receipt.conversation_id == direct_conversation_id(plan.user_id, receipt.reader_id) and seen != kept:
+        epoch, version = plan.stamp()
+        marks = {"delivered": seen.delivered, "read": seen.read, "read_us": seen.read_us}
+        kept_by = msgspec.structs.replace(block, version=version, epoch=epoch, **marks)
+        plan.put(BLOCK, kept_by, person_key(receipt.reader_id))
+    return 0
+
+
+def take_kept_receipt(plan: Plan, block: Block) -> None:
+    """Adds what was kept of whom the user has just unblocked."""
+    if block.delivered:
+        conversation_id = direct_conversation_id(plan.user_id, block.user_id)
+        plan.take_receipt(Receipt(conversation_id, block.user_id, block.delivered, block.read, block.read_us))
 
 
 def take_change(plan: Plan, message: Message, held: MessageCell | None, hidden: MessageCell | None) -> int:

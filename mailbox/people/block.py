@@ -19,7 +19,8 @@ class Block(msgspec.Struct, frozen=True, array_like=True):
     `created_version` is the version of the first block.
     `hidden` counts the messages that were hidden, those included that retention has taken by now. `hidden_from` and
     `hidden_up_to` are the least and the greatest messageId among them; b"": none were. `kept_up_to` is the greatest
-    messageId under which anything is kept, a change of a message that is shown too.
+    messageId under which anything is kept, a change of a message that is shown too. `delivered`, `read` and `read_us`
+    are what came of the person's receipts while he was blocked: as in a Receipt; b"": nothing came.
 
     The order of the fields is the format on disk: a new one comes last, with a default (docs/formats.md).
     """
@@ -34,6 +35,9 @@ class Block(msgspec.Struct, frozen=True, array_like=True):
     hidden_from: bytes = b""
     hidden_up_to: bytes = b""
     kept_up_to: bytes = b""
+    delivered: bytes = b""
+    read: bytes = b""
+    read_us: int = 0
 
     @property
     def is_on(self) -> bool:
