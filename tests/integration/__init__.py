@@ -2,4 +2,5 @@
 
 import pytest
 
-pytest.register_assert_rewrite("tests.integration.support")  # a verdict that fails says what differs
+for folder in ("support", "people"):  # a verdict that fails says what differs
+    pytest.register_assert_rewrite(f"tests.integration.{folder}")

@@ -1,12 +1,13 @@
-"""What came of what some people sent to others, who block and unblock them: what was told, and what contradicts it.
+"""What came of what some people sent to others, who block and unblock them, or delete what they have of it: what was
+told, and what contradicts it.
 
 Pure: the tests fill it in and ask at the end. Times are of one clock, time.monotonic() of the test's process. A message
 arrives at some moment between the first try of its send and the answer by which it is with its recipient; a block is
 made, or ended, at some moment between the question and its answer. So of some messages nobody can say whether they came
-before or behind a block: these may be shown or not, but not first the one and then the other.
+before or behind a block, or a deletion: these may be shown or not, but what was shown goes with a deletion alone.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -32,6 +33,7 @@ class Sent:
     arrived_s: float = float("inf")
     """When an answer said that its recipient has it."""
     message_id: str = ""
+    conversation_id: str = ""
     unknown_outcomes: int = 0
 
 
@@ -50,6 +52,29 @@ class Block:
         if self.made_s < sent.began_s and sent.arrived_s < self.end_asked_s:
             return True
         return False if sent.arrived_s < self.asked_s or self.ended_s < sent.began_s else None
+
+
+@dataclass
+class Deletion:
+    """One of the user's own copy of a conversation. `over_s`: from then on no try of it can be done any more."""
+
+    asked_s: float
+    done_s: float = float("inf")
+    over_s: float = float("inf")
+    unknown_outcomes: int = 0
+
+    def takes(self, sent: Sent) -> bool | None:
+        """Whether a message comes before it, and is gone behind it. None: it may, or not."""
+        if sent.arrived_s < self.asked_s:
+            return True
+        return False if self.over_s < sent.began_s else None
+
+
+class Look(NamedTuple):
+    """A page or a delta, and the messages in it."""
+
+    asked_s: float
+    messages: frozenset[str]
 
 
 class Pushed(NamedTuple):
@@ -75,10 +100,12 @@ class Arrivals:
     sent: list[Sent] = field(default_factory=list)
     blocks: dict[tuple[str, str], list[Block]] = field(default_factory=dict)
     """By who blocks, and whom, one after the other."""
+    deletions: dict[tuple[str, str], list[Deletion]] = field(default_factory=dict)
+    """By who deletes, and with whom the conversation is, one after the other."""
     reads: dict[str, list[Read]] = field(default_factory=dict)
     """By who reads."""
-    seen: dict[str, set[str]] = field(default_factory=dict)
-    """By user, the messages that were ever in an answer to him."""
+    looks: dict[str, list[Look]] = field(default_factory=dict)
+    """By user, all that he was answered."""
     pushed: list[Pushed] = field(default_factory=list)
     wrong_answers: list[str] = field(default_factory=list)
 
@@ -86,6 +113,17 @@ class Arrivals:
         """Whether its recipient is never shown a message. None: either is right."""
         found = [block.hides(sent) for block in self.blocks.get((sent.recipient_id, sent.sender_id), [])]
         return True if True in found else None if None in found else False
+
+    def taken(self, sent: Sent) -> list[Deletion]:
+        """The deletions by which a message may be gone."""
+        return [one for one in self._deletions(sent) if one.takes(sent) is not False]
+
+    def gone_s(self, sent: Sent) -> float:
+        """From when on its recipient is shown a message no more: the answer to a deletion that took it for certain."""
+        return min((one.done_s for one in self._deletions(sent) if one.takes(sent)), default=float("inf"))
+
+    def _deletions(self, sent: Sent) -> list[Deletion]:
+        return self.deletions.get((sent.recipient_id, sent.sender_id), [])
 
 
 def arrival_breaches(
@@ -102,13 +140,12 @@ def arrival_breaches(
     for sent in told.sent:
         found += _of_sent(told, sent, shown)
     for user_id, held in shown.items():
-        theirs = {one.message_id for one in told.sent if user_id in {one.sender_id, one.recipient_id}}
-        found += [f"nobody sent what {user_id} has as {name}" for name in held.keys() - theirs]
-        found += [
-            f"taken away: {user_id} was shown {name} once" for name in told.seen.get(user_id, set()) - held.keys()
-        ]
+        theirs = {one.message_id: one for one in told.sent if user_id in {one.sender_id, one.recipient_id}}
+        found += [f"nobody sent what {user_id} has as {name}" for name in held.keys() - theirs.keys()]
+        found += _looked_at(told, user_id, held, theirs)
         if len(held) != len(mailboxes[user_id]):
             found.append(f"doubled: {user_id} has {len(mailboxes[user_id])} messages of {len(held)} ids")
+        found += _listed_for_nothing(user_id, held.values(), lists[user_id])
     found += _told_by_receipts(told, lists)
     found += _wrongly_pushed(told)
     return found[:_MOST_SHOWN]
@@ -123,10 +160,30 @@ def _of_sent(told: Arrivals, sent: Sent, shown: Mapping[str, Mapping[str, Messag
     if own is None or own.message_content != sent.content:
         yield f"lost: {name} is {own} in its sender's mailbox"
     theirs, hides = shown[sent.recipient_id].get(sent.message_id), told.hides(sent)
-    if hides is True and (theirs is not None or sent.message_id in told.seen.get(sent.recipient_id, set())):
+    if hides is True and theirs is not None:
         yield f"shown behind a block: {name}"
-    if hides is False and (theirs is None or theirs.message_content != sent.content):
-        yield f"kept back: {name} is {theirs}, and its sender was not blocked"
+    if theirs is not None and told.gone_s(sent) < float("inf"):
+        yield f"shown though it was deleted: {name}"
+    if hides is False and (not told.taken(sent) if theirs is None else theirs.message_content != sent.content):
+        yield f"kept back: {name} is {theirs}; its sender was not blocked, and nobody deleted it"
+
+
+def _looked_at(told: Arrivals, user_id: str, held: Mapping[str, Message], theirs: Mapping[str, Sent]) -> Iterator[str]:
+    """In what was shown on the way."""
+    for look in told.looks.get(user_id, []):
+        for sent in (theirs[name] for name in look.messages if name in theirs):
+            name = f"{sent.message_id} to {user_id}"
+            if sent.recipient_id == user_id and told.hides(sent) is True:
+                yield f"shown once behind a block: {name}"
+            if look.asked_s > told.gone_s(sent):
+                yield f"shown once though it was deleted: {name}"
+            if sent.message_id not in held and not told.taken(sent):
+                yield f"taken away: {name}"
+
+
+def _listed_for_nothing(user_id: str, held: Iterable[Message], listed: Sequence[Conversation]) -> Iterator[str]:
+    has = {one.conversation_id for one in held}
+    yield from (f"listed: {one} for {user_id}, and empty" for one in listed if one.conversation_id not in has)
 
 
 def _told_by_receipts(told: Arrivals, lists: Mapping[str, Sequence[Conversation]]) -> Iterator[str]:
@@ -153,6 +210,8 @@ def _wrongly_pushed(told: Arrivals) -> Iterator[str]:
             yield f"pushed to somebody else: {pushed}"
         elif told.hides(sent) is True:
             yield f"pushed behind a block: {pushed}"
+        elif told.gone_s(sent) + PUSH_S < pushed.at_s:
+            yield f"pushed though it was deleted: {pushed}"
         elif any(
             read.sender_id == sent.sender_id
             and read.up_to >= sent.message_id

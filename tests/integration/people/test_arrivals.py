@@ -7,7 +7,17 @@ import pytest
 from msgspec.structs import replace
 
 from rowbox.mailbox.representation import Conversation, Message, Receipts
-from tests.integration.people.arrivals import PUSH_S, Arrivals, Block, Pushed, Read, Sent, arrival_breaches
+from tests.integration.people.arrivals import (
+    PUSH_S,
+    Arrivals,
+    Block,
+    Deletion,
+    Look,
+    Pushed,
+    Read,
+    Sent,
+    arrival_breaches,
+)
 
 ANN, BOB = "ann", "bob"
 """Ann writes, and Bob blocks her from 2.0 or 2.5 on, until 5.0 or 5.5."""
@@ -25,8 +35,9 @@ class World:
                 for name, moments in zip(IDS, times, strict=True)
             ],
             {(BOB, ANN): [Block(2.0, 2.5, 5.0, 5.5)]},
+            {},
             {BOB: [Read(ANN, "m2", 8.0)]},
-            {BOB: {"m1", "m2"}},
+            {BOB: [look(2.1, "m1"), look(6.0, "m1", "m2")]},
             [Pushed(BOB, "m5", 9.0), Pushed(BOB, "m1", 8.0 + PUSH_S)],
         )
         self.mailboxes = {ANN: [message(name) for name in IDS], BOB: [message(name) for name in ("m1", "m2", "m5")]}
@@ -34,6 +45,10 @@ class World:
 
     def found(self) -> list[str]:
         return [one.partition(":")[0] for one in arrival_breaches(self.told, self.mailboxes, self.lists)]
+
+
+def look(asked_s: float, *names: str) -> Look:
+    return Look(asked_s, frozenset(names))
 
 
 def message(name: str) -> Message:
@@ -75,7 +90,7 @@ def test_a_sound_history_has_no_breach(world: World) -> None:
 @pytest.mark.parametrize("name", ["m2", "m4"])
 def test_what_came_while_a_block_was_made_or_ended_may_be_shown_or_not(world: World, name: str) -> None:
     without = [one for one in world.mailboxes[BOB] if one.message_id != name]
-    world.told.seen[BOB] = {"m1"}
+    del world.told.looks[BOB][1]
     for shown in (without, [*without, message(name)]):
         world.mailboxes[BOB] = shown
         assert world.found() == []
@@ -86,7 +101,7 @@ def shown_behind(world: World) -> None:
 
 
 def shown_once(world: World) -> None:
-    world.told.seen[BOB].add("m3")
+    world.told.looks[BOB].append(look(8.0, "m3"))
 
 
 def kept_back(world: World) -> None:
@@ -145,7 +160,7 @@ def answered_otherwise(world: World) -> None:
     ("plant", "found"),
     [
         (shown_behind, ["shown behind a block"]),
-        (shown_once, ["shown behind a block", "taken away"]),
+        (shown_once, ["shown once behind a block", "taken away"]),
         (kept_back, ["kept back"]),
         (changed, ["kept back"]),
         (lost, ["lost"]),
@@ -174,3 +189,68 @@ def test_a_block_that_goes_on_hides_whatever_comes(world: World) -> None:
 def test_of_two_blocks_each_hides(world: World) -> None:
     world.told.blocks[BOB, ANN].append(Block(5.6, 5.7))
     assert world.found() == ["shown behind a block", "pushed behind a block"]
+
+
+class Deleted(World):
+    """Nobody is blocked; the conversation was deleted at some moment between 4.1 and 4.9, and a late try may have come
+    until 5.5: so m1, m2 and m3 are gone, m5 is there, and m4 may be.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told.blocks = {}
+        self.told.deletions = {(BOB, ANN): [Deletion(4.1, 4.9, 5.5)]}
+        self.told.looks[BOB] = [look(3.5, "m1", "m2", "m3"), look(5.0, "m4")]
+        self.told.pushed = [Pushed(BOB, "m5", 9.0), Pushed(BOB, "m1", 4.0)]
+        self.mailboxes[BOB] = [message("m5")]
+
+
+def test_of_a_deleted_conversation_there_is_what_came_later_or_meanwhile() -> None:
+    deleted = Deleted()
+    assert deleted.found() == []
+    deleted.mailboxes[BOB].append(message("m4"))
+    assert deleted.found() == []
+
+
+def shown_still(world: World) -> None:
+    world.mailboxes[BOB].append(message("m3"))
+
+
+def shown_behind_it(world: World) -> None:
+    world.told.looks[BOB].append(look(5.0, "m1"))
+
+
+def gone_as_well(world: World) -> None:
+    world.mailboxes[BOB] = []
+    world.lists[BOB] = []
+
+
+def listed_for_nothing(world: World) -> None:
+    world.told.sent.pop()
+    world.told.pushed.clear()
+    world.mailboxes = {ANN: world.mailboxes[ANN][:-1], BOB: []}
+
+
+def pushed_behind_it(world: World) -> None:
+    world.told.pushed.append(Pushed(BOB, "m3", 5.0 + PUSH_S))
+
+
+def never_deleted(world: World) -> None:
+    world.told.deletions = {}
+
+
+@pytest.mark.parametrize(
+    ("plant", "found"),
+    [
+        (shown_still, ["shown though it was deleted"]),
+        (shown_behind_it, ["shown once though it was deleted"]),
+        (gone_as_well, ["kept back"]),
+        (listed_for_nothing, ["listed"]),
+        (pushed_behind_it, ["pushed though it was deleted"]),
+        (never_deleted, ["kept back"] * 4 + ["taken away"] * 4),
+    ],
+)
+def test_each_breach_of_a_deletion_is_found(plant: Callable[[World], Any], found: list[str]) -> None:
+    deleted = Deleted()
+    plant(deleted)
+    assert deleted.found() == found

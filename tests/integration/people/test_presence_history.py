@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.integration.people.presence_history import RIGHT_S, Shown, presence_breaches, right_after
+from tests.integration.people.presence_history import JUDGED_S, Shown, presence_breaches, right_after
 
 BACK_S = 10.0
 HERE, NEVER = "here", "never"
@@ -26,17 +26,17 @@ def test_a_sound_history_has_no_breach() -> None:
 
 @pytest.mark.parametrize("online", [False, None])
 def test_what_is_wrong_long_after_redis_is_back_is_found(online: bool | None) -> None:
-    late = Shown(HERE, BACK_S + RIGHT_S + 0.1, online)
-    assert found([*sound()[:6], late]) == [f"not right within {RIGHT_S:g} s"]
+    late = Shown(HERE, BACK_S + JUDGED_S + 0.1, online)
+    assert found([*sound()[:6], late]) == [f"not right within {JUDGED_S:g} s"]
 
 
 def test_what_is_right_too_late_is_found() -> None:
-    late = [Shown(HERE, BACK_S + RIGHT_S - 0.1, False), Shown(HERE, BACK_S + RIGHT_S + 0.1, True)]
-    assert found([*sound()[:6], *late]) == [f"not right within {RIGHT_S:g} s"]
+    late = [Shown(HERE, BACK_S + JUDGED_S - 0.1, False), Shown(HERE, BACK_S + JUDGED_S + 0.1, True)]
+    assert found([*sound()[:6], *late]) == [f"not right within {JUDGED_S:g} s"]
 
 
 def test_nothing_that_was_shown_is_found() -> None:
-    assert found(sound()[:2]) == [f"not right within {RIGHT_S:g} s"]
+    assert found(sound()[:2]) == [f"not right within {JUDGED_S:g} s"]
 
 
 @pytest.mark.parametrize("at_s", [0.5, 5.0, 30.0])

@@ -112,6 +112,11 @@ class Client:
     async def presence(self, *users: str) -> Mapping[str, PresenceShown | None]:
         return (await self._get("fetchPresence", {"user_ids": ",".join(users)}, FetchPresenceResponse)).users
 
+    async def delete_conversation(self, conversation_id: str) -> SetConversationResponse:
+        """The user's own copy of it."""
+        body = {"conversationId": conversation_id}
+        return (await self._post("deleteConversation", body, SetConversationResponse))[1]
+
     async def edit(self, conversation_id: str, message_id: str, content: str) -> ChangeMessageResponse:
         body = {"conversationId": conversation_id, "messageId": message_id, "messageContent": content}
         return (await self._post("editMessage", body, ChangeMessageResponse))[1]

@@ -18,6 +18,8 @@ from tests.integration.support.served import Served
 from tests.integration.support.server_process import rowbox
 
 _LATE_RETRIES: Final = 200
+_AT_ONCE: Final = 4
+"""Users whose mailboxes are fetched."""
 _CHECK_S: Final = 300.0
 """`rowbox check` reads the whole store: after half an hour of chaos that takes longer than a start does."""
 
@@ -93,24 +95,25 @@ async def _send_again(server: Served, chat: Chat, random: Random) -> None:
 
 async def _fetch_all(server: Served, chat: Chat) -> Mailboxes:
     """Everything of everybody, conversation by conversation."""
-    found = Mailboxes()
+    found, places = Mailboxes(), asyncio.Semaphore(_AT_ONCE)
     async with asyncio.TaskGroup() as tasks:
         for user_id in chat.users:
-            tasks.create_task(_fetch(server, user_id, found))
+            tasks.create_task(_fetch(server, user_id, found, places))
     return found
 
 
-async def _fetch(server: Served, user_id: str, found: Mailboxes) -> None:
+async def _fetch(server: Served, user_id: str, found: Mailboxes, places: asyncio.Semaphore) -> None:
     client = server.client(user_id)
-    found.conversations[user_id] = await client.all_conversations()
-    found.messages[user_id] = [
-        message
-        for conversation in found.conversations[user_id]
-        for message in await client.all_messages(conversation.conversation_id)
-    ]
-    assert await client.all_messages() == sorted(
-        found.messages[user_id], key=lambda message: message.last_updated_timestamp, reverse=True
-    )
+    async with places:
+        found.conversations[user_id] = await client.all_conversations()
+        found.messages[user_id] = [
+            message
+            for conversation in found.conversations[user_id]
+            for message in await client.all_messages(conversation.conversation_id)
+        ]
+        assert await client.all_messages() == sorted(
+            found.messages[user_id], key=lambda message: message.last_updated_timestamp, reverse=True
+        )
 
 
 async def _check_groups(chat: Chat) -> None:

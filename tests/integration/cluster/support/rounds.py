@@ -2,7 +2,7 @@
 
 They send, edit, unsend and react, set conversations for themselves, and have groups, in which they do the same. Each
 has a socket and long polls, some have an event stream, and each of these tells of all of it. Others beside them
-(tests/integration/people) block one another, sign devices out, are pushed, and are there or not.
+(tests/integration/people) block one another, delete what they have, sign devices out, are pushed, and are there or not.
 """
 
 import asyncio
@@ -51,13 +51,15 @@ class Done:
     blocks: int = 0
     hidden: int = 0
     """Messages of somebody who was blocked."""
+    deletions: int = 0
+    """Of conversations."""
     devices: int = 0
     """That were signed out."""
     refusals: int = 0
     """Of their requests and sockets."""
     pushes: int = 0
-    without_redis: list[tuple[int, float]] = field(default_factory=list)
-    """How many requests were made while it was away, and how long all was not right after it was back, in seconds."""
+    without_redis: list[tuple[int, int, float]] = field(default_factory=list)
+    """How many requests were made while it was away, how many failed, and how many seconds later all was right."""
     moved_shards: int = 0
     faults: Counter[str] = field(default_factory=Counter)
 
@@ -75,6 +77,7 @@ class Done:
             self.choices + other.choices,
             self.blocks + other.blocks,
             self.hidden + other.hidden,
+            self.deletions + other.deletions,
             self.devices + other.devices,
             self.refusals + other.refusals,
             self.pushes + other.pushes,
@@ -90,7 +93,7 @@ class Done:
             f"{self.looks:,} looks, {self.changes:,} edits, unsends and reactions, {self.of_groups:,} messages and "
             f"changes of {self.groups} groups, {self.changes_in_groups:,} edits, unsends and reactions in them, "
             f"{self.socket_calls:,} calls over sockets, {self.choices:,} conversations set, "
-            f"{self.blocks:,} blocks that hid {self.hidden:,} messages for certain, "
+            f"{self.blocks:,} blocks that hid {self.hidden:,} messages for certain, {self.deletions:,} deletions, "
             f"{self.devices:,} devices signed out, which were refused {self.refusals:,} times, "
             f"{self.pushes:,} pushes, {_without_redis(self.without_redis)}, "
             f"{self.faults.total()} faults of {len(self.faults)} kinds: {faults}; "
@@ -98,8 +101,11 @@ class Done:
         )
 
 
-def _without_redis(times: Sequence[tuple[int, float]]) -> str:
-    told = ", ".join(f"{took_s:.1f} s behind an outage with {requests} requests" for requests, took_s in times)
+def _without_redis(times: Sequence[tuple[int, int, float]]) -> str:
+    told = ", ".join(
+        f"{took_s:.1f} s behind an outage in which {failed} of {requests} requests failed"
+        for requests, failed, took_s in times
+    )
     return f"presence right {told}"
 
 
@@ -165,12 +171,13 @@ class Rounds:
             len(chat.groups.histories),
             sockets.calls,
             choosing.number,
-            people.blocking.blocks,
-            people.blocking.hidden,
+            people.receiving.blocks,
+            people.receiving.hidden,
+            people.receiving.deletions,
             people.devices.signed_out,
             people.devices.refusals,
             people.pushes,
-            [(people.watching.sends, people.watching.took_s or 0.0)],
+            [(people.watching.requests, people.watching.failed, people.watching.took_s or 0.0)],
             chaos.moved_shards,
             chaos.done,
         )

@@ -5,7 +5,7 @@ have an event stream beside it.
 import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from random import Random
 from typing import Final, TypeVar
@@ -15,7 +15,7 @@ from tests.integration.cluster.support.copies import Copy
 from tests.integration.cluster.support.fleet import Fleet
 from tests.integration.cluster.support.listeners import Listener
 from tests.integration.cluster.support.streams import StreamFollower
-from tests.integration.support.client import Client, decoded
+from tests.integration.support.client import UNKNOWN_OUTCOME, Client, Refused, decoded
 from tests.integration.support.verdict import Followed, unlike
 
 _OVER_SOCKET: Final = 0.5
@@ -80,8 +80,11 @@ class SocketUsers:
         }
 
     async def _is_at_head(self, copy: Copy) -> bool:
+        """False as well where no answer came in time."""
         client, has = self._fleet.client(copy.user), copy.followed
-        return not unlike(has, await client.all_messages(), await client.all_conversations())
+        with suppress(*UNKNOWN_OUTCOME, Refused):
+            return not unlike(has, await client.all_messages(), await client.all_conversations())
+        return False
 
 
 class _SocketClient(Client):
