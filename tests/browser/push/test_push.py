@@ -19,6 +19,7 @@ from tests.push.services import tls_of
 pytestmark = pytest.mark.integration
 
 HOST: Final = "push.test"
+SWITCH: Final = "Also while this page is closed"
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +63,7 @@ async def opened(
 async def switch_of(pane: Pane) -> Locator:
     """Opens the account, and gives the switch there."""
     await pane.root.get_by_role("button", name="your account").click()
-    return pane.page.get_by_role("checkbox", name="Also while this page is closed")
+    return pane.page.get_by_role("checkbox", name=SWITCH)
 
 
 async def switched_on(windows: Windows, world: World) -> tuple[Pane, Workers]:
@@ -73,7 +74,7 @@ async def switched_on(windows: Windows, world: World) -> tuple[Pane, Workers]:
     await other.goto(f"{world.url}/docs")
     workers = await Workers.of(other)
     await (await switch_of(pane)).click()
-    await expect(pane.page.get_by_role("checkbox")).to_be_checked()
+    await expect(pane.page.get_by_role("checkbox", name=SWITCH)).to_be_checked()
     return pane, workers
 
 
@@ -185,7 +186,7 @@ async def test_it_ends(windows: Windows, world: World, how: str) -> None:
     windows.expected = frozenset({"Failed to load resource: the server responded with a status of 401 (Unauthorized)"})
     pane, workers = await switched_on(windows, world)
     await workers.deliver({"type": "message", "conversationId": "0" * 32, "messageId": "b" * 32, "badge": 1})
-    switch = pane.page.get_by_role("checkbox")
+    switch = pane.page.get_by_role("checkbox", name=SWITCH)
     if how == "switch":
         await switch.click()
         await expect(switch).not_to_be_checked()
@@ -221,7 +222,7 @@ async def test_a_server_without_pushes_offers_none(
         pane = Pane(await opened(windows, world, "alice"), "alice")
         await expect(await switch_of(pane)).to_have_count(0)
         await expect(pane.page.get_by_role("region", name="Signed-in devices").get_by_role("listitem")).to_have_count(1)
-        await expect(pane.page.get_by_role("checkbox")).to_have_count(0)
+        await expect(pane.page.get_by_role("checkbox", name=SWITCH)).to_have_count(0)
         await windows.close()
         assert windows.complaints == []
 
