@@ -152,6 +152,31 @@ async def test_on_a_phone_a_long_press_opens_the_menu(windows: Windows, server: 
     await look(page, tmp_path / "settings-360.png")
 
 
+async def test_messages_disappear_by_themselves_when_their_time_has_come(
+    windows: Windows, server: ServerProcess
+) -> None:
+    """Also where nothing comes of the server, which has them for longer by its own clock."""
+    await fill(server)
+    page = await windows.open("alice")
+    await page.clock.install()
+    alice, bob = ListPane(page, "alice"), ListPane(await windows.open("bob"), "bob")
+    await bob.do("alice", "Messages disappear", "After an hour")
+    await bob.conversation("alice").click()
+    await bob.say("gone soon")
+    await alice.conversation("bob").click()
+    await alice.shows("hello from bob", "gone soon")
+    await expect(alice.conversation("bob")).to_contain_text("gone soon")
+    await page.clock.fast_forward("59:00")
+    await alice.shows("hello from bob", "gone soon")
+    await page.clock.fast_forward("01:30")
+    await alice.shows("hello from bob")
+    await expect(alice.conversation("bob")).not_to_contain_text("gone soon")
+    await bob.shows("hello from bob", "gone soon")
+    await bob.do("alice", "Messages disappear", "Never")
+    await bob.say("for long")
+    await alice.shows("hello from bob", "for long")
+
+
 async def test_who_pins_too_much_is_told_so(windows: Windows, server: ServerProcess) -> None:
     windows.expected = frozenset(
         {"Failed to load resource: the server responded with a status of 422 (Unprocessable Entity)"}

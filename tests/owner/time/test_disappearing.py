@@ -303,6 +303,7 @@ async def test_a_delivery_that_comes_after_the_end_is_acknowledged_and_dropped()
         await servers.start()
         await asyncio.sleep(10)
         assert await by_pages(servers.node, "bob", sent) == ["kept"]
+        assert await cells(servers, "bob") == 1
         assert (await servers.node.status("ann", "secret")).pending_recipients == 0
         assert await servers.store.get_row(row_key("ann", SHARDS), (Family.OUTBOX,)) == {Family.OUTBOX: []}
         await no_findings(servers)
@@ -397,13 +398,14 @@ async def test_a_mailbox_that_comes_into_memory_is_looked_at_soon(late: bool) ->
     async with cluster(late=late) as servers:
         await an_hour(servers)
         sent = await said(servers, "secret")
-        await until(servers, sent, seconds=MARGIN_US / 1_000_000 + 1)
-        await servers.restart()
-        await by_pages(servers.node, "bob", sent)
-        await asyncio.sleep(5)
-        await servers.node.owner.cleaner.flush()
-        assert await cells(servers, "bob") == 1
-        assert servers.node.owner.disappeared.walks == 0
+        for seconds, left in ((-60, 2), (1, 1)):  # what is to be removed is left for as long as clocks may differ
+            await until(servers, sent, seconds=MARGIN_US / 1_000_000 + seconds)
+            await servers.restart()
+            await by_pages(servers.node, "bob", sent)
+            await asyncio.sleep(5)
+            await servers.node.owner.cleaner.flush()
+            assert await cells(servers, "bob") == left
+            assert servers.node.owner.disappeared.walks == 0
 
 
 @virtual_time

@@ -135,3 +135,11 @@ def test_a_state_that_was_written_without_it_is_counted_anew_when_its_oldest_mes
     assert not before.needs_recount(2, 0), "its newest message is gone, and so are all"
     later = before.with_delivered(message(6), 3, 1)
     assert (later.unread_count, later.needs_recount(1, 0)) == (4, True)
+
+
+def test_a_deleted_conversation_takes_no_end_of_what_was_in_it_into_what_comes_later() -> None:
+    ends = replace(message(5), expires_us=10_000)
+    state = Conversation.new(("ann", "bob"), 1).with_delivered(ends, 2, 1).with_deleted(3, 1)
+    assert (state.snippet_expires, state.unread_expires) == (0, 0)
+    later = state.with_delivered(message(6), 4, 1)
+    assert (later.unread_count, later.expires_us) == (1, 0)

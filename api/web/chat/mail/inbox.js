@@ -1,5 +1,6 @@
 // A user's conversations, newest first, as far as they were loaded.
 
+import { Endings, hasEnded } from "../endings.js";
 import { isMuted } from "./user/conversation_settings.js";
 import { Observable } from "../observable.js";
 import { groupIdOf, groupPeer } from "../peers.js";
@@ -26,6 +27,7 @@ export class Inbox extends Observable {
   #userId;
   #names;
   #end;
+  #endings;
   /** @type {?string} */
   #cursor = null;
   /** @type {?Promise<void>} */
@@ -40,6 +42,7 @@ export class Inbox extends Observable {
   constructor(client, userId, names, end) {
     super();
     this.#end = end;
+    this.#endings = new Endings(() => this.#take([]), end);
     this.#client = client;
     this.#userId = userId;
     this.#names = names;
@@ -178,10 +181,16 @@ export class Inbox extends Observable {
       this.#byId.set(conversation.conversationId, conversation);
     }
     // What the user has deleted stays known: an older state of it may come later, from a page.
-    this.conversations = [...this.#byId.values()].filter(({ deleted }) => !deleted).sort(newestFirst);
+    this.conversations = [...this.#byId.values()].filter(({ deleted }) => !deleted).sort(newestFirst).map(asOfNow);
+    this.#endings.watch(this.conversations.map(({ snippet, snippetExpiresTimestamp }) => (snippet === null ? undefined : snippetExpiresTimestamp)));
     this.isLoaded = true;
     this.changed();
   }
+}
+
+/** A conversation without the text of a newest message that has disappeared since. @param {Conversation} conversation @returns {Conversation} */
+function asOfNow(conversation) {
+  return hasEnded(conversation.snippetExpiresTimestamp) ? { ...conversation, snippet: null } : conversation;
 }
 
 /**

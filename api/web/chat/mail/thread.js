@@ -1,6 +1,7 @@
 // The messages of one conversation: the newest page, what comes behind it, and older ones as one scrolls up.
 
 import { Observable } from "../observable.js";
+import { Endings, hasEnded } from "../endings.js";
 
 const PAGE_SIZE = 50;
 /** While a message is looked for: the API's largest page, and after so many of them the reader is asked whether to go on. */
@@ -46,6 +47,7 @@ export class Thread extends Observable {
   /** What ends the loading of the newest page that is under way. @type {?AbortController} */
   #loading = null;
   #end = new AbortController();
+  #endings = new Endings(() => this.take([]), this.#end.signal);
   #accountEnd;
   /** Resolved when the newest page is there; another one where it is loaded anew. */
   #whenLoaded = this.#notLoaded();
@@ -117,11 +119,12 @@ export class Thread extends Observable {
   /** Takes messages from wherever they came; one that is here in a newer version stays as it is. @param {Message[]} messages */
   take(messages) {
     for (const message of messages) {
-      if (this.#isDropped(message)) continue;
       const known = this.#byId.get(message.messageId);
       const isOlder = (known?.lastUpdatedTimestamp ?? 0) > (message.lastUpdatedTimestamp ?? 0);
       if (!isOlder) this.#byId.set(message.messageId, message);
     }
+    for (const [id, message] of this.#byId) if (this.#isDropped(message)) this.#byId.delete(id);
+    this.#endings.watch([...this.#byId.values()].map(({ expiresTimestamp }) => expiresTimestamp));
     if (this.isLoaded && this.#loading) return; // it is loaded anew: what is shown is whole
     this.messages = [...this.#byId.values()].sort(oldestFirst);
     this.changed();
@@ -131,13 +134,12 @@ export class Thread extends Observable {
   drop(upTo) {
     if (upTo <= this.#droppedUpTo) return;
     this.#droppedUpTo = upTo;
-    for (const [id, message] of this.#byId) if (this.#isDropped(message)) this.#byId.delete(id);
     this.take([]);
   }
 
-  /** @param {Message} message One that was just sent has no version yet, and is newer. */
-  #isDropped({ lastUpdatedTimestamp = Number.POSITIVE_INFINITY }) {
-    return lastUpdatedTimestamp <= this.#droppedUpTo;
+  /** Whether it was deleted, or has disappeared. @param {Message} message One that was just sent has no version yet, and is newer. */
+  #isDropped({ lastUpdatedTimestamp = Number.POSITIVE_INFINITY, expiresTimestamp }) {
+    return lastUpdatedTimestamp <= this.#droppedUpTo || hasEnded(expiresTimestamp);
   }
 
   async loadOlder() {

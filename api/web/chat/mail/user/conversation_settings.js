@@ -11,6 +11,9 @@ const FOR_GOOD = Number.MAX_SAFE_INTEGER;
 const REASONS = /** @type {Record<string, string>} */ ({
   too_many_pinned: "As many are pinned as there may be: unpin another one first",
   unknown_conversation: "This conversation is not there any more",
+  not_allowed: "Only the owner and admins of this group set that",
+  blocked_by_you: "You have blocked this user",
+  feature_off: "The server is being upgraded, and cannot do that yet. Try again later",
   peer_too_old: "The server is being upgraded, and cannot do that yet. Try again later",
 });
 
@@ -27,7 +30,7 @@ export class ConversationSettings {
   #end;
 
   /**
-   * @param {Pick<import("../../../client/rowbox.js").Rowbox, "setConversation" | "deleteConversation" | "markRead">} client
+   * @param {Pick<import("../../../client/rowbox.js").Rowbox, "setConversation" | "deleteConversation" | "markRead" | "setTtl">} client
    * @param {AbortSignal} end
    */
   constructor(client, end) {
@@ -63,6 +66,11 @@ export class ConversationSettings {
   /** As `pin`. The user's own copy is gone then, of what is there now. @param {Conversation} conversation */
   delete({ conversationId }) {
     return outcomeOf(this.#client.deleteConversation(conversationId, this.#options));
+  }
+
+  /** As `pin`. For everybody: what is sent from now on disappears after so long; 0: not by itself. @param {Conversation} conversation @param {number} ms */
+  disappear({ conversationId }, ms) {
+    return outcomeOf(this.#client.setTtl(conversationId, ms, this.#options));
   }
 
   /** As `pin`. All that is there now is read. @param {Conversation} conversation */

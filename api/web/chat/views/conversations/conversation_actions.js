@@ -8,6 +8,8 @@ const DELETE = "Delete your copy of all that is here? It does not come back. The
 const DELETE_OF_GROUP = "Delete your copy of all that is here? It does not come back. The others keep theirs, and you stay in the group.";
 /** For how long a conversation may be muted; null: until that is ended. @type {[string, ?number][]} */
 const SPANS = [["For an hour", HOUR_MS], ["For eight hours", 8 * HOUR_MS], ["For a week", 7 * 24 * HOUR_MS], ["Until I unmute it", null]];
+/** After what messages may disappear. @type {[string, number][]} */
+const TTLS = [["Never", 0], ["After an hour", HOUR_MS], ["After a day", 24 * HOUR_MS], ["After a week", 7 * 24 * HOUR_MS], ["After thirty days", 30 * 24 * HOUR_MS]];
 
 /**
  * `tell` says why something was not done; `onLeave` is called before the open conversation is marked as unread: who looks at it reads it.
@@ -37,8 +39,23 @@ export function actionsFor(conversation, account, { isOpen, tell, onLeave }) {
       : { name: "Mark as unread", run: markUnread },
     { name: archived ? "Take out of the archive" : "Archive", run: () => tell(settings.archive(conversation, !archived)) },
     { name: "Delete", question: { text: kind === "group" ? DELETE_OF_GROUP : DELETE, yes: "Delete for me" }, run: deleteIt },
+    ...disappearingOf(conversation, settings, tell),
     ...blockingOf(conversation, account, tell),
   ];
+}
+
+/**
+ * Sets when messages disappear, for everybody in it: of a group its owner and admins do.
+ * @param {import("../../mail/inbox.js").Conversation} conversation
+ * @param {import("../../mail/account.js").Account["conversationSettings"]} settings
+ * @param {(outcome: Promise<?string>) => void} tell
+ * @returns {import("../menu/action_menu.js").Action[]}
+ */
+function disappearingOf(conversation, settings, tell) {
+  const { kind, role, membership, ttlMs = 0 } = conversation;
+  if (kind === "group" && (membership !== "in" || role === "member")) return [];
+  const others = TTLS.filter(([, ms]) => ms !== ttlMs);
+  return [{ name: "Messages disappear", choices: others.map(([name, ms]) => ({ name, run: () => tell(settings.disappear(conversation, ms)) })) }];
 }
 
 /**
