@@ -17,13 +17,14 @@ knows what it knows. docs/adr/0077 says why there is no way back.
 from collections.abc import Collection
 from typing import Final
 
-from rowbox.mailbox.account.deeds import AccountDeed, BlockUser, DeleteConversation, UnblockUser
+from rowbox.mailbox.account.deeds import AccountDeed, BlockUser, DeleteConversation, DeleteUser, UnblockUser
 from rowbox.mailbox.errors import FeatureOff
 
 BLOCKS: Final = "blocks"
 DELETIONS: Final = "deletions"
 DISAPPEARING: Final = "disappearing"
-KNOWN: Final = (BLOCKS, DELETIONS, DISAPPEARING)
+ERASURE: Final = "erasure"
+KNOWN: Final = (BLOCKS, DELETIONS, DISAPPEARING, ERASURE)
 """What this Rowbox knows, ascending. A name that ever stood here keeps its meaning."""
 
 
@@ -33,6 +34,8 @@ def check_deed(deed: AccountDeed, on: Collection[str]) -> None:
         raise FeatureOff("blocks come once all servers of the cluster know them", retry_after_ms=1000)
     if isinstance(deed, DeleteConversation) and DELETIONS not in on:
         raise FeatureOff("deletions come once all servers of the cluster know them", retry_after_ms=1000)
+    if isinstance(deed, DeleteUser) and ERASURE not in on:
+        raise FeatureOff("users are deleted once all servers of the cluster know how", retry_after_ms=1000)
 
 
 def check_ttls(on: Collection[str]) -> None:

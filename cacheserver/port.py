@@ -212,6 +212,8 @@ class AccountResult(msgspec.Struct, frozen=True, array_like=True):
     version: int
     changed: bool
     quota: Quota | None = None
+    step: int = 0
+    """As AccountChanged.step."""
 
 
 MAX_USERS: Final = 50
@@ -767,10 +769,11 @@ class MailboxPort(Protocol):
         ...
 
     async def change_account(self, request: ChangeAccount) -> AccountResult:
-        """Makes a user known, changes his profile, or has him block somebody. Whether the caller may, it knows.
+        """Makes a user known, changes his profile, has him block somebody, or deletes him. Whether the caller may, it
+        knows.
 
-        What is so already is not changed. UnknownUser, UserExists, TooManyBlocks, RateLimited; FeatureOff; PeerTooOld
-        where the owner does not know this call yet.
+        What is so already is not changed. UnknownUser, UserExists, UserDeleted, TooManyBlocks, RateLimited; FeatureOff;
+        PeerTooOld where the owner does not know this call yet.
         """
         ...
 

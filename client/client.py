@@ -18,6 +18,7 @@ from rowbox.client.calls.answers import (
     Conversation,
     ConversationPage,
     ConversationTtl,
+    DeletedUser,
     Device,
     Devices,
     FetchedPresence,
@@ -541,6 +542,13 @@ class Client:
         fields: Fields = {"name": name, "avatar": avatar, "attributes": attributes}
         fields |= {"lastSeen": last_seen, "userId": user_id}
         return await self._change_user("updateUser", fields, patience_s)
+
+    async def delete_user(self, user_id: str | None = None, *, patience_s: float | None = None) -> DeletedUser:
+        """Deletes the user, for ever; with an administrator's token the one of `user_id`. Asked again it says how far
+        the erasure of his mailbox is. After this no token of the user's own counts any more.
+        """
+        fields: Fields = {} if user_id is None else {"userId": user_id}
+        return await self._retried(lambda: self._transport.post("deleteUser", fields, DeletedUser), patience_s)
 
     async def set_conversation(
         self,

@@ -9,6 +9,7 @@ Versions are not inverted in `l`: deltas are read upwards.
 from struct import Struct
 from typing import NamedTuple
 
+from rowbox.hbase_schema.families import Family
 from rowbox.mailbox.ids import ID_BYTES, is_row_name, shard_of
 
 FENCE_PREFIX = b"f"
@@ -233,6 +234,13 @@ def outbox_qualifier(message_id: bytes, epoch: int) -> bytes:
 def split_outbox_qualifier(qualifier: bytes) -> tuple[bytes, int]:
     """(messageId, epoch): the inverse of `outbox_qualifier`."""
     return qualifier[:16], int.from_bytes(qualifier[16:], "big")
+
+
+def epoch_of(family: Family, qualifier: bytes) -> int:
+    """The epoch that wrote a column of a mailbox."""
+    if family is Family.MESSAGES:
+        return message_stamp(qualifier)[0]
+    return int.from_bytes(qualifier[-_STAMP_BYTES:], "big")
 
 
 def after(key: bytes) -> bytes:

@@ -198,6 +198,11 @@ class OutboxCell(msgspec.Struct, frozen=True, gc=False):
     message: Message
 
     @property
+    def is_reminder(self) -> bool:
+        """Whether it goes to nobody, and is there for a scan to find the row: something is to be done about it."""
+        return not self.message.participants and self.message.group is None
+
+    @property
     def recipients(self) -> tuple[str, ...]:
         """The userIds to which the message still goes: all participants but its sender; all whom an event names."""
         if self.message.group is not None:

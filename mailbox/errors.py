@@ -100,6 +100,12 @@ class UserExists(RowboxError):
     code = "user_exists"
 
 
+class UserDeleted(RowboxError):
+    """The user was deleted, which is for ever: nobody is made known, reads or writes under this userId again."""
+
+    code = "user_deleted"
+
+
 class UnknownConversation(RowboxError):
     """The user is in no such conversation."""
 

@@ -21,6 +21,8 @@ from msgspec.structs import replace
 from rowbox.mailbox.clocks.clock import US_PER_S
 
 TOKEN_HASH_BYTES: Final = 16
+ALL_TOKENS_S: Final = 253_402_300_800
+"""A second before which every token is issued, the first one of the year 10000: who is deleted has none that counts."""
 LONGEST_TOKEN_ID: Final = 256
 """Characters of a `jti` that can be named to be revoked."""
 

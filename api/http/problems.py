@@ -150,6 +150,11 @@ KINDS: Final[dict[str, Kind]] = {
         "The user is known already, with another profile",
         "Leave it, or change the profile: that is updateUser.",
     ),
+    "user_deleted": Kind(
+        409,
+        "The user was deleted",
+        "Leave it: that is for ever. A person who comes back takes another userId.",
+    ),
     "message_unsent": Kind(
         409,
         "The message was taken back",

@@ -51,7 +51,7 @@ from rowbox.api.v1.responses import (
 from rowbox.api.v1.users.blocks import BlockRequests, encode_block, encode_blocks
 from rowbox.api.v1.users.hidden import encode_hidden, parse_fetch_hidden
 from rowbox.api.v1.users.requests import UserRequests
-from rowbox.api.v1.users.types import encode_account, encode_user, encode_users
+from rowbox.api.v1.users.types import encode_account, encode_deleted, encode_user, encode_users
 from rowbox.cacheserver.ephemeral.port import PresencePort
 from rowbox.cacheserver.port import (
     ChangeAccount,
@@ -65,7 +65,7 @@ from rowbox.cacheserver.port import (
 )
 from rowbox.mailbox.account.deeds import BlockUser, CreateProfile, UnblockUser, UpdateProfile
 from rowbox.mailbox.errors import BadRequest, PeerTooOld, SignedOut, UnknownUser
-from rowbox.mailbox.people.profile import EVERYONE
+from rowbox.mailbox.people.profile import EVERYONE, ErasureStep
 from rowbox.mailbox.settings.config import GroupsSettings, PollSettings, UsersSettings
 
 _Poll = FetchConversations | FetchMessages | FetchChanges
@@ -137,6 +137,7 @@ class Handlers:
             ),
             Operation("createUser", "POST", "/v1/createUser", "send", self.create_user),
             Operation("updateUser", "POST", "/v1/updateUser", "send", self.update_user),
+            Operation("deleteUser", "POST", "/v1/deleteUser", "send", self.delete_user),
             Operation("fetchUser", "GET", "/v1/fetchUser", "fetch", self.fetch_user),
             Operation("fetchUsers", "GET", "/v1/fetchUsers", "fetch", self.fetch_users),
             Operation("heartbeat", "POST", "/v1/heartbeat", "fetch", self.heartbeat),
@@ -264,6 +265,13 @@ class Handlers:
         result = await self._port.change_account(request)
         self._has_chosen(request)
         return CallResult(200, encode_account(request.user_id, result), result.quota)
+
+    async def delete_user(self, call: Call) -> CallResult:
+        request = self._users.delete(call.take_body(), call.claims)
+        result = await self._port.change_account(request)
+        self._presence.leave(request.user_id)
+        status = 200 if result.step == ErasureStep.DONE else 202
+        return CallResult(status, encode_deleted(request.user_id, result), result.quota)
 
     async def fetch_user(self, call: Call) -> CallResult:
         request = self._users.fetch(call.query, call.claims)

@@ -29,7 +29,7 @@ from rowbox.mailbox.account.access_row import Revoked
 from rowbox.mailbox.aggregate.mailbox import Mailbox
 from rowbox.mailbox.clocks.clock import US_PER_S
 from rowbox.mailbox.devices import check_token, error_for, refusal_of
-from rowbox.mailbox.errors import NotTheOwner, SignedOut, TokenRevoked
+from rowbox.mailbox.errors import NotTheOwner, SignedOut, TokenRevoked, UserDeleted
 from rowbox.mailbox.revocation import Bearer, end_of_second, token_hash
 from rowbox.mailbox.settings.config import AuthSettings
 
@@ -67,9 +67,16 @@ class Revocations:
         self.ids = ids
 
     def check(self, mailbox: Mailbox, bearer: Bearer | None) -> None:
-        """TokenRevoked where `bearer` is a revoked token of the mailbox's user, or one revoked by its id."""
-        if bearer is None:
-            return
+        """TokenRevoked where `bearer` is a revoked token of the mailbox's user, or one revoked by its id.
+
+        UserDeleted where the user is deleted, whoever asks.
+        """
+        if bearer is not None:
+            self._check_token(mailbox, bearer)
+        if mailbox.is_erased:
+            raise UserDeleted("this user was deleted")
+
+    def _check_token(self, mailbox: Mailbox, bearer: Bearer) -> None:
         if mailbox.user_id == bearer.user_id:
             revocation, devices = mailbox.revocation, mailbox.devices
             if revocation is not None:
@@ -96,7 +103,7 @@ class Revocations:
             return
         row = self._table.peek(user_id)
         if row is not None and row.mailbox is not None:
-            self.check(row.mailbox, bearer)
+            self._check_token(row.mailbox, bearer)
         elif bearer.token_hash and self.ids.holds(bearer.token_hash, self._time.seen_us()):
             raise token_revoked()
 

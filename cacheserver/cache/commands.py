@@ -16,7 +16,8 @@ from rowbox.cacheserver.port import Routed
 from rowbox.mailbox.account import blocks
 from rowbox.mailbox.account.access_row import AccessRow, Revoked, SignOutDone
 from rowbox.mailbox.account.account_row import AccountRow
-from rowbox.mailbox.account.deeds import AccountChanged, AccountDeed
+from rowbox.mailbox.account.deeds import AccountChanged, AccountDeed, DeleteUser
+from rowbox.mailbox.account.erasing import ErasingRow, erased_answer
 from rowbox.mailbox.aggregate.changes import Changed, New, NewChange
 from rowbox.mailbox.aggregate.needs import Fact, Need
 from rowbox.mailbox.aggregate.plan import Marked, NewSend, Plan, Sent, Settled
@@ -29,6 +30,7 @@ from rowbox.mailbox.groups.member_row import take_event
 from rowbox.mailbox.groups.message_row import Reacted
 from rowbox.mailbox.groups.requests import GroupChanged, GroupReceipts, GroupSent, GroupView
 from rowbox.mailbox.message import Message
+from rowbox.mailbox.people.profile import ErasureStep
 from rowbox.mailbox.receipts import Receipt
 from rowbox.mailbox.revocation import Bearer
 from rowbox.mailbox.ttls.ttl_row import NewTtl, TtlSet, set_ttl
@@ -131,7 +133,7 @@ class SendCommand(Command, eq=False):
 
 
 def _check_known(plans: Sequence[Plan]) -> None:
-    if any(plan.state(PROFILE) is None for plan in plans):
+    if any(plan.state(PROFILE) is None or plan.is_erased for plan in plans):
         raise UnknownUser("nobody has made the recipient known")
 
 
@@ -228,6 +230,8 @@ class DeliverCommand(Command, eq=False):
     def _deliver(self, plan: Plan, message: Message, done: int) -> int | Need | RowboxError:
         if message.group is None:
             return blocks.deliver(plan, message, self.fact)
+        if plan.is_erased:
+            return erased_answer(plan.user_id, message.group)
         try:
             return take_event(plan, message, self.fact)
         except EventGap as error:
@@ -287,8 +291,23 @@ class AccountCommand(Command, eq=False):
     def decide(self, plans: Sequence[Plan]) -> CommandResult:
         """Returns AccountChanged. Raises TokenRevoked, and what AccountRow does."""
         self.judge(self.bearer)
-        plans[0].admit(self.bearer)
+        plans[0].admit(self.bearer, also_erased=isinstance(self.deed, DeleteUser))
         return AccountRow(plans[0]).do(self.deed)
+
+
+class EraseCommand(Command, eq=False):
+    """Goes on with the erasure of a user, who is deleted: his row has come to `step`."""
+
+    user_id: str
+    step: ErasureStep
+
+    def __post_init__(self) -> None:
+        self.users = (self.user_id,)
+        self.size_bytes = 2 * CELL_BYTES
+
+    def decide(self, plans: Sequence[Plan]) -> CommandResult:
+        """Returns AccountChanged. Raises UnknownUser where the user is not deleted."""
+        return ErasingRow(plans[0]).enter(self.step)
 
 
 class ReceiptsCommand(Command, eq=False):
@@ -308,6 +327,8 @@ class ReceiptsCommand(Command, eq=False):
         """Returns the count."""
         if is_group_name(self.user_id):
             return GroupRow(plans[0]).take_receipts(self.receipts)
+        if plans[0].is_erased:
+            return 0
         return sum([blocks.take_receipt(plans[0], receipt) > 0 for receipt in self.receipts])
 
 
@@ -323,7 +344,7 @@ class NoteToldCommand(Command, eq=False):
 
     def decide(self, plans: Sequence[Plan]) -> CommandResult | Need:
         """Returns the count."""
-        return plans[0].note_told(self.told)
+        return 0 if plans[0].is_erased else plans[0].note_told(self.told)
 
 
 class SettleCommand(Command, eq=False):
@@ -338,7 +359,7 @@ class SettleCommand(Command, eq=False):
 
     def decide(self, plans: Sequence[Plan]) -> CommandResult | Need:
         """Returns Settled, or a Need."""
-        return plans[0].settle(self.conversation_ids, self.fact)
+        return Settled(0) if plans[0].is_erased else plans[0].settle(self.conversation_ids, self.fact)
 
 
 EMPTY_CELL_BYTES = 150
@@ -363,6 +384,8 @@ class SweepCommand(Command, eq=False):
 
     def decide(self, plans: Sequence[Plan]) -> CommandResult | Need:
         """Returns the count, or None."""
+        if plans[0].is_erased:
+            return None
         return plans[0].sweep(self.conversation_id, self.floor, self.cells, self.following)
 
 
@@ -400,7 +423,8 @@ class PushCommand(Command, eq=False):
 
     def decide(self, plans: Sequence[Plan]) -> CommandResult | Need:
         """Returns None."""
-        self.do(plans[0])
+        if not plans[0].is_erased:
+            self.do(plans[0])
         return None
 
 

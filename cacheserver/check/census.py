@@ -13,11 +13,12 @@ from rowbox.cacheserver.rows.walk import row_keys, shard_runs
 from rowbox.cacheserver.stores.port import StoreReader
 from rowbox.hbase_schema.families import Family
 from rowbox.hbase_schema.keys import name_of
-from rowbox.mailbox.cells import CONVERSATION
+from rowbox.mailbox.cells import CONVERSATION, PROFILE
 from rowbox.mailbox.check.fence_check import FenceCheck
 from rowbox.mailbox.check.findings import Report
 from rowbox.mailbox.group import is_group_name
 from rowbox.mailbox.ids import sent_timestamp
+from rowbox.mailbox.people.profile import Profile
 
 
 class Census(msgspec.Struct):
@@ -33,6 +34,8 @@ class Census(msgspec.Struct):
     oldest_us: int | None = None
     newest_us: int | None = None
     groups: int = 0
+    erased: int = 0
+    """Rows of users who are deleted: they are no mailboxes."""
 
     def add_message(self, sent_us: int) -> None:
         """Counts a copy of a message."""
@@ -65,8 +68,13 @@ async def _count_row(store: StoreReader, cells: RowCells, name: str, row: bytes,
         return
     frame = await cells.frame(row)
     fence = FenceCheck(frame.fences, Report(name), fenced=store.late_writes)
+    states = fence.states(frame.states)
+    profile: Profile | None = states[PROFILE.letter].get(b"")
+    if profile is not None and profile.erasure is not None:
+        census.erased += 1
+        return
     census.mailboxes += 1
-    census.conversations += len(fence.states(frame.states)[CONVERSATION.letter])
+    census.conversations += len(states[CONVERSATION.letter])
     async for key in cells.message_keys(row):
         if fence.counts(key.epoch, key.version):
             census.add_message(sent_timestamp(key.message_id))

@@ -3,10 +3,12 @@ user's own reactions to it, which all of these should have.
 """
 
 from collections.abc import AsyncIterator, Callable
+from typing import Final
 
 import msgspec
 
 from rowbox.cacheserver.check.row_cells import RowCells
+from rowbox.cacheserver.check.user_lookup import is_erased_in
 from rowbox.cacheserver.stores.port import StoreReader
 from rowbox.hbase_schema.keys import row_key
 from rowbox.mailbox.cells import OWN, MessageCell
@@ -19,6 +21,9 @@ from rowbox.mailbox.ids import hidden_conversation_id, sent_timestamp
 from rowbox.mailbox.message import Message
 from rowbox.mailbox.people.own_settings import NOTHING_SET
 from rowbox.mailbox.reactions import reaction_of
+
+MOST_REMEMBERED: Final = 10_000
+"""Users of whom it is remembered whether they are deleted."""
 
 
 class CopyCheck:
@@ -43,6 +48,8 @@ class CopyCheck:
         self._is_looked_at = is_looked_at
         self._before_us = before_us
         self._on_missing = on_missing
+        self._erased: dict[str, bool] = {}
+        """Whether users are deleted, of those who were asked about last."""
         self.lookups = 0
 
     async def findings(self, user_id: str, row: bytes, frame: RowFrame, horizon: Horizon) -> AsyncIterator[Finding]:
@@ -60,17 +67,26 @@ class CopyCheck:
             if not self._is_judged(message, horizon):
                 continue
             is_on_its_way = message.message_id in on_their_way
-            if message.sender_id != user_id:
+            if message.sender_id != user_id and not await self._is_erased(message.sender_id):
                 copy = await self._check_sender(message, report)
                 if not is_on_its_way:
                     self._check_reaction(user_id, message.sender_id, message, copy, state, report)
-            elif not is_on_its_way:
+            elif message.sender_id == user_id and not is_on_its_way:
                 for holder in state.participants:
-                    if holder != user_id:
+                    if holder != user_id and not await self._is_erased(holder):
                         copy = await self._check_holder(holder, message, state.participants, report)
                         self._check_reaction(user_id, holder, message, copy, state, report)
         for finding in report.findings:
             yield finding
+
+    async def _is_erased(self, user_id: str) -> bool:
+        """Whether a user is deleted: his row need not have anything."""
+        known = self._erased.get(user_id)
+        if known is None:
+            if len(self._erased) >= MOST_REMEMBERED:
+                self._erased.clear()
+            known = self._erased[user_id] = await is_erased_in(self._store, user_id)
+        return known
 
     def _is_judged(self, message: MessageCell, horizon: Horizon) -> bool:
         sent_us = sent_timestamp(message.message_id)

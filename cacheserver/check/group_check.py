@@ -12,7 +12,7 @@ from typing import NamedTuple
 from rowbox.cacheserver.check.row_cells import RowCells
 from rowbox.cacheserver.stores.port import StoreReader
 from rowbox.hbase_schema.keys import row_key
-from rowbox.mailbox.cells import CONVERSATION, FORMER, GROUP, MEMBER_MARKS, MEMBERSHIP, OWN, MessageCell
+from rowbox.mailbox.cells import CONVERSATION, FORMER, GROUP, MEMBER_MARKS, MEMBERSHIP, OWN, PROFILE, MessageCell
 from rowbox.mailbox.check.fence_check import FenceCheck
 from rowbox.mailbox.check.findings import Code, Finding, Report
 from rowbox.mailbox.check.horizon import Horizon
@@ -22,6 +22,7 @@ from rowbox.mailbox.group import Former, Group, Membership, conversation_of, gro
 from rowbox.mailbox.groups.member_row import place_of
 from rowbox.mailbox.ids import sent_timestamp
 from rowbox.mailbox.people.own_settings import NOTHING_SET
+from rowbox.mailbox.people.profile import Profile
 from rowbox.mailbox.reactions import tallies_of
 
 
@@ -82,6 +83,8 @@ class GroupCheck:
     async def _of(self, user_id: str, conversation_id: bytes, log: _GroupLog, horizon: Horizon) -> list[Finding]:
         self.lookups += 1
         part = await self._part(user_id, conversation_id)
+        if part is None:
+            return []
         report = Report(user_id)
         for code, text in _differences(user_id, log, part, self._before_us, horizon):
             report(code, f"of group {conversation_id.hex()}: {text}")
@@ -98,11 +101,15 @@ class GroupCheck:
         read = {key: marks.read for key, marks in states[MEMBER_MARKS.letter].items()}
         return _GroupLog(states[GROUP.letter].get(b""), states[FORMER.letter], messages, pending, read)
 
-    async def _part(self, user_id: str, conversation_id: bytes) -> _Part:
+    async def _part(self, user_id: str, conversation_id: bytes) -> _Part | None:
+        """None: the user is deleted, and his row takes part in nothing."""
         row = row_key(user_id, self._store.shards)
         frame = await self._cells.frame(row)
         fence = FenceCheck(frame.fences, Report(user_id), fenced=self._store.late_writes)
         states = fence.states(frame.states)
+        profile: Profile | None = states[PROFILE.letter].get(b"")
+        if profile is not None and profile.erasure is not None:
+            return None
         membership = states[MEMBERSHIP.letter].get(conversation_id)
         state = states[CONVERSATION.letter].get(conversation_id)
         chains = place_of(state, membership).chain, place_of(state, None).chain

@@ -3,6 +3,7 @@ does.
 """
 
 from rowbox.cacheserver.check.row_cells import RowCells
+from rowbox.cacheserver.check.user_lookup import is_erased_in
 from rowbox.cacheserver.stores.port import StoreReader
 from rowbox.hbase_schema.keys import row_key
 from rowbox.mailbox.cells import CONVERSATION
@@ -27,7 +28,7 @@ class ReceiptLookups:
             if not marks.read or other is None:
                 continue
             read = await self._read_by(other, conversation_id)
-            if marks.read > read:
+            if marks.read > read and not await is_erased_in(self._store, other):
                 text = f"{other} has read up to {marks.read.hex()}, as conversation {conversation_id.hex()} says here"
                 report(Code.RECEIPT_AHEAD, f"{text}; that user's row says {read.hex() or 'nothing'}")
         return report.findings

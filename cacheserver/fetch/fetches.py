@@ -74,7 +74,7 @@ class Fetches:
         row = self._table.admitted(request.user_id)
         grant, mailbox = row.grant, row.mailbox
         del row
-        if mailbox is None:
+        if mailbox is None or mailbox.is_erased:
             _, mailbox = await self._table.loaded(request.user_id)
             self._revocations.check(mailbox, bearer)
             self._revocations.check_again(bearer)
@@ -170,7 +170,7 @@ class Fetches:
         that nothing came since a token.
         """
         mailbox = row.mailbox
-        if mailbox is None:
+        if mailbox is None or mailbox.is_erased:
             return None
         self._prove(mailbox, request, asked.start)
         if asked.start == mailbox.head:

@@ -47,6 +47,7 @@ from rowbox.mailbox.groups.group_row import LONG_AGO_US
 from rowbox.mailbox.groups.member_row import may_create, place_of, so_already, standpoint
 from rowbox.mailbox.groups.requests import (
     Add,
+    Gone,
     GroupAnswer,
     GroupChange,
     GroupChanged,
@@ -83,7 +84,7 @@ CheckKnown = Callable[[Sequence[str]], Awaitable[None]]
 AskGroup = Callable[[GroupRequest], Awaitable[GroupAnswer]]
 _Known = TypeVar("_Known")
 _READS: Final = (ViewGroup, ViewReceipts)
-_REQUESTS: Final = (NewGroup, GroupSend, GroupChange, MessageChange, MessageReaction, *_READS)
+_REQUESTS: Final = (NewGroup, GroupSend, GroupChange, MessageChange, MessageReaction, Gone, *_READS)
 
 
 class SentTo(NamedTuple):

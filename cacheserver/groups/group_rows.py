@@ -29,6 +29,7 @@ from rowbox.mailbox.groups.group_row import GroupRow
 from rowbox.mailbox.groups.message_row import Reacted, Windows
 from rowbox.mailbox.groups.requests import (
     Deed,
+    Gone,
     GroupAnswer,
     GroupChange,
     GroupChanged,
@@ -118,6 +119,10 @@ class GroupRows:
                 receipts = await self._do(name, lambda row, _: row.receipts(asked))
                 assert isinstance(receipts, GroupReceipts)
                 return receipts
+            case Gone():
+                gone = await self._do(name, lambda row, _: row.remove_gone(asked.user_id, asked.entropy))
+                assert isinstance(gone, GroupChanged)
+                return gone
 
     def settle_declined(self, cell: OutboxCell, user_id: str, joined: int) -> "asyncio.Future[CommandResult]":
         """Removes a member whose row has declined his join of that version, if he is in by it. See Delivery."""

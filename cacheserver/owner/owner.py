@@ -78,6 +78,7 @@ from rowbox.cacheserver.owner.handing_over import HandingOver
 from rowbox.cacheserver.ownership import Ownership, SoleOwnership, is_held
 from rowbox.cacheserver.people.block_calls import BlockCalls
 from rowbox.cacheserver.people.deleted_copies import DeletedCopies
+from rowbox.cacheserver.people.erasures import Erasures
 from rowbox.cacheserver.people.first_messages import FirstMessages
 from rowbox.cacheserver.people.presence import PresenceRules
 from rowbox.cacheserver.people.profiles import Profiles
@@ -167,7 +168,7 @@ from rowbox.mailbox.errors import (
 )
 from rowbox.mailbox.group import group_name, is_group_name
 from rowbox.mailbox.groups.message_row import Windows
-from rowbox.mailbox.groups.requests import GroupAnswer, GroupRequest, Update
+from rowbox.mailbox.groups.requests import Gone, GroupAnswer, GroupRequest, Update
 from rowbox.mailbox.ids import client_id_hash, direct_conversation_id, payload_hash, sent_timestamp, shard_of
 from rowbox.mailbox.message import Message
 from rowbox.mailbox.pages.cursor import Bookmarks
@@ -263,8 +264,7 @@ class Owner:
             store = GuardedStore(store, self.quarantine)
         self._store = store
         self._loop = asyncio.get_running_loop()
-        self._settings = settings.messages
-        self._public_url = settings.server.public_url
+        self._settings, self._public_url = settings.messages, settings.server.public_url
         self._limits = RateLimits(settings.rate_limits, self._loop.time, settings.groups)
         self._ownership = ownership if ownership is not None else SoleOwnership(store.shards)
         self._elsewhere = elsewhere
@@ -393,6 +393,9 @@ class Owner:
             self._random,
             patience_s=settings.commit.timeout_ms / 1000,
         )
+        self.erasures = Erasures(
+            store, self.table, self.pipeline.submit, self.cleaner, self._leave, self._has_outbox, time.seen_us
+        )
         self.receipt_reads = ReceiptReads(
             self.table, self._reader, self.revocations, time.seen_us, self._limits, self.front_door.receipts
         )
@@ -419,6 +422,7 @@ class Owner:
         self.settling.loop.start()
         self.groups.forgetting.loop.start()
         self.deleted_copies.loop.start()
+        self.erasures.loop.start()
         if self._store.late_writes:
             self.revocations.ids.loop.start()
             self.warm_ages.start()
@@ -446,6 +450,7 @@ class Owner:
         await self.recovery.loop.close()
         await self.disappeared.loop.close()
         await self.settling.loop.close()
+        await self.erasures.loop.close()
         await self.groups.forgetting.loop.close()
         await self.deleted_copies.loop.close()
         await self.revocations.ids.loop.close()
@@ -543,13 +548,18 @@ class Owner:
         self.revocations.ids.loop.wake()  # whoever has them may revoke tokens from now on
         is_given = partial(_is_of, shards, self.table.shards)
         self.delivery.give_away(is_given)
-        self.receipts.give_away(is_given)
-        self.device_uses.give_away(is_given)
         self.gatherings.give_away(is_given)
+        self.erasures.give_away(is_given)
+        self._forget(is_given)
+
+    def _forget(self, is_meant: Callable[[str], bool]) -> None:
+        """Forgets what memory has of users beside their mailboxes, and their search indexes."""
+        self.receipts.give_away(is_meant)
+        self.device_uses.give_away(is_meant)
         if self.searches is not None:
-            self.searches.indexes.give_away(is_given)
+            self.searches.indexes.give_away(is_meant)
         if self.pushes is not None:
-            self.pushes.give_away(is_given)
+            self.pushes.give_away(is_meant)
 
     def _owns_all(self) -> bool:
         return len(self._ownership.shards) >= self._store.shards
@@ -756,7 +766,7 @@ class Owner:
         self.pipeline.submit(AccountCommand(user_id, request.deed, bearer, judge, future=future, routed=routed))
         changed = await future
         assert isinstance(changed, AccountChanged)
-        return AccountResult(changed.version, changed.changed, quota)
+        return AccountResult(changed.version, changed.changed, quota, changed.step)
 
     async def change_group(self, request: ChangeGroup) -> GroupResult:
         """See MailboxPort."""
@@ -816,6 +826,14 @@ class Owner:
         if self._elsewhere is not None and not self.table.owns(name):
             return await self._elsewhere.ask_group(name, asked)
         return await self.groups.ask(asked)
+
+    async def _leave(self, user_id: str, conversation_id: bytes) -> None:
+        """Has a group removed a user who is deleted, wherever its row is owned."""
+        await self._ask_for_user(Gone(conversation_id, user_id, self._random.getrandbits(62)))
+
+    def _has_outbox(self, user_id: str) -> bool:
+        """Whether something of what a user's loaded row has in its outbox is not known to have arrived."""
+        return self.delivery.backlog(user_id) > 0 or self.delivery.has_spilled(user_id)
 
     async def profile_of(self, user_id: str) -> Profile | None:
         """See UserPort."""
@@ -981,6 +999,8 @@ class Owner:
         self.disappeared.loaded(row.key, row.mailbox)
         self.receipts.loaded(row.mailbox)
         self.device_uses.loaded(row.mailbox)
+        if row.mailbox.is_erased:
+            self.erasures.look_at(row.user_id)
         if row.mailbox.has_push and self.pushes is not None:
             self.pushes.loaded(row.mailbox)
         self.deleted_copies.loaded(row.mailbox)
@@ -995,6 +1015,9 @@ class Owner:
             self.receipts.read(row.user_id, plan.read, plan.now_us)
         if plan.refuses_more:
             self.revocations.changed(row.mailbox)
+            if row.mailbox.is_erased:
+                self.erasures.look_at(row.user_id)
+                self._forget(row.user_id.__eq__)
         if row.mailbox.has_push and self.pushes is not None:
             self.pushes.applied(row.mailbox, plan)
         if plan.changed and self.searches is not None:
@@ -1035,6 +1058,8 @@ class Owner:
     async def _visit_outbox(self, user_id: str) -> None:
         """Loads a row that a scan found, which queues its outbox; what did not fit then is queued now."""
         row, mailbox = await self.table.loaded(user_id)
+        if mailbox.is_erased:
+            self.erasures.look_at(user_id)
         read_outbox = partial(self._reader.outbox, View(row.key, mailbox, self._time.seen_us()))
         await self.delivery.read_back(user_id, row.key, read_outbox)
 

@@ -158,6 +158,24 @@ def owner_samples(owner: Owner) -> Iterable[Sample]:
             "Walks over all rows for messages that have ended that came to their end.",
             owner.disappeared.walks,
         ),
+        (
+            "rowbox_erasures",
+            "gauge",
+            "Deleted users whose mailboxes have something that is still to be removed.",
+            owner.erasures.under_way,
+        ),
+        (
+            "rowbox_erasure_oldest_seconds",
+            "gauge",
+            "For how long the oldest of these has been deleted; 0 where there is none.",
+            owner.erasures.oldest_s,
+        ),
+        (
+            "rowbox_erasures_total",
+            "counter",
+            "Mailboxes of deleted users that were erased to the end.",
+            owner.erasures.done,
+        ),
         ("rowbox_store_ranges", "gauge", "Ranges of the store that work or fail as one.", owner.quarantine.count),
         (
             "rowbox_store_ranges_suspect",
@@ -213,6 +231,7 @@ def owner_samples(owner: Owner) -> Iterable[Sample]:
         owner.groups.forgetting.loop,
         owner.device_uses.loop,
         owner.deleted_copies.loop,
+        owner.erasures.loop,
     )
     if owner.searches is not None:
         yield from owner.searches.samples()

@@ -49,11 +49,11 @@ class Profiles:
         self._loop = asyncio.get_running_loop()
 
     async def here(self, user_id: str) -> Profile | None:
-        """The profile of a user of this owner. Raises what Table.loaded raises."""
+        """The profile of a user of this owner; of one who is deleted there is none. Raises what Table.loaded raises."""
         self._table.admitted(user_id)
         row, mailbox = await self._table.loaded(user_id)
         row.grant.check()
-        return mailbox.state(PROFILE)
+        return None if mailbox.is_erased else mailbox.state(PROFILE)
 
     async def shown(self, request: FetchUsers) -> UsersShown:
         """See MailboxPort."""

@@ -4,6 +4,7 @@ import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
+from rowbox.api.operator.erase import erase_call
 from rowbox.api.operator.hidden import hidden_call
 from rowbox.api.operator.sign_out import sign_out_call
 from rowbox.api.operator.tokens import revocation_calls
@@ -63,7 +64,8 @@ async def api_backend(settings: Settings, open_store: OpenStore, on_broken: OnBr
 
     try:
         sources = (routing.samples, watch.samples)
-        calls = (*revocation_calls(routing.router), sign_out_call(routing.router), hidden_call(routing.router))
+        of_users = *revocation_calls(routing.router), sign_out_call(routing.router), hidden_call(routing.router)
+        calls = (*of_users, erase_call(routing.router))
         yield Backend(routing.router, routing.router, routing.ready, sources, calls)
     finally:
         await watch.loop.close()

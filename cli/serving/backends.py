@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from rowbox.api.http.response import Resource
 from rowbox.api.operator.calls import OperatorCall
 from rowbox.api.operator.deliveries import delivery_call
+from rowbox.api.operator.erase import erase_call
 from rowbox.api.operator.hidden import hidden_call
 from rowbox.api.operator.sign_out import sign_out_call
 from rowbox.api.operator.tokens import revocation_calls
@@ -149,6 +150,7 @@ async def _embedded(settings: Settings, on_broken: OnBroken) -> AsyncIterator[Ba
                 *revocation_calls(owner),
                 sign_out_call(owner),
                 hidden_call(owner),
+                erase_call(owner),
                 delivery_call(owner),
             ),
         )
@@ -234,12 +236,12 @@ async def _cluster(settings: Settings, address: HBaseAddress, on_broken: OnBroke
     node.start()
     try:
         if among is None:
-            of_users = *revocation_calls(node), sign_out_call(node), hidden_call(node)
+            of_users = *revocation_calls(node), sign_out_call(node), hidden_call(node), erase_call(node)
             calls = (*of_users, delivery_call(node), *cluster_calls(desk))
             yield Backend(node, node, node.owning, sources, calls, cluster_pages())
         else:
             router = among.routing.router
-            of_users = *revocation_calls(router), sign_out_call(router), hidden_call(router)
+            of_users = *revocation_calls(router), sign_out_call(router), hidden_call(router), erase_call(router)
             calls = (*of_users, delivery_call(among.routing), *cluster_calls(desk))
             all_sources = (*sources, among.samples)
             yield Backend(router, router, among.routing.ready, all_sources, calls, cluster_pages())

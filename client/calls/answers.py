@@ -308,6 +308,17 @@ class ChangedUser(Struct, rename="camel", kw_only=True, frozen=True):
     """False: it was so already, by an earlier try perhaps."""
 
 
+class DeletedUser(Struct, rename="camel", kw_only=True, frozen=True):
+    """A user who is deleted, and how far the erasure of his mailbox is."""
+
+    user_id: str
+    last_updated_timestamp: int
+    changed: bool
+    """False: he was deleted before, by an earlier try perhaps."""
+    state: str
+    """"erasing", "sweeping" (all is removed, and will be looked for once more), or "erased"."""
+
+
 class User(Struct, rename="camel", kw_only=True, frozen=True):
     """A user who is known. What follows `avatar` is there of oneself, and for administrators."""
 

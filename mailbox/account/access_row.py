@@ -14,7 +14,7 @@ from rowbox.mailbox.cells import DEVICES, REVOCATION, ChangeKind, LogCell
 from rowbox.mailbox.devices import NO_DEVICES, Device, Devices
 from rowbox.mailbox.errors import BadRequest, SignedOut, TooManyDevices, UnknownDevice
 from rowbox.mailbox.push.target import PushTarget
-from rowbox.mailbox.revocation import Revocation
+from rowbox.mailbox.revocation import ALL_TOKENS_S, Revocation
 
 
 class Revoked(NamedTuple):
@@ -49,6 +49,13 @@ class AccessRow:
         self._revoke(before_s, until_s, spared, is_sign_out=True)
         known = self._plan.devices or NO_DEVICES
         return self._put_devices(known, known.alone(spared, self._plan.now_us))
+
+    def shut_out(self) -> None:
+        """Refuses every token of the user, whenever it is issued, for ever; and signs out all his devices."""
+        self._revoke(ALL_TOKENS_S, 0, "", is_sign_out=False)
+        known = self._plan.devices
+        if known is not None:
+            self._put_devices(known, known.alone("", self._plan.now_us), is_shown=False)
 
     def sign_out(self, device_id: str) -> SignOutDone:
         """Signs out a device. UnknownDevice where it was never signed in, as far as that is kept."""

@@ -13,10 +13,12 @@ from rowbox.mailbox.account.deeds import (
     BlockUser,
     CreateProfile,
     DeleteConversation,
+    DeleteUser,
     SetConversation,
     UnblockUser,
     UpdateProfile,
 )
+from rowbox.mailbox.account.erasing import ErasingRow
 from rowbox.mailbox.account.own_conversations import OwnConversations
 from rowbox.mailbox.aggregate.plan import Plan
 from rowbox.mailbox.cells import BLOCK, PROFILE, ChangeKind, LogCell
@@ -46,6 +48,8 @@ class AccountRow:
             return self._block(deed.user_id)
         if isinstance(deed, UnblockUser):
             return self._unblock(deed.user_id)
+        if isinstance(deed, DeleteUser):
+            return ErasingRow(self._plan).close()
         return self._update(deed)
 
     def _create(self, new: CreateProfile) -> AccountChanged:

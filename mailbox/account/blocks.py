@@ -65,6 +65,8 @@ def deliver(plan: Plan, message: Message, fact: Fact | None = None) -> int | Nee
 
     Returns its version in this row, or 0 where it was delivered before or has ended.
     """
+    if plan.is_erased:
+        return 0
     block = block_of(plan, message.sender_id)
     if message.ttl_ms is not None:
         return take_ttl(plan, message, is_hidden=block is not None and block.is_on)
@@ -82,7 +84,11 @@ def deliver(plan: Plan, message: Message, fact: Fact | None = None) -> int | Nee
 
 
 def deliver_new(plan: Plan, message: Message) -> int:
-    """Adds another user's message, which the caller knows to be new to the row. Returns its version here."""
+    """Adds another user's message, which the caller knows to be new to the row. Returns its version here; 0: the user
+    is deleted, and nothing comes in.
+    """
+    if plan.is_erased:
+        return 0
     block = block_of(plan, message.sender_id)
     if block is None or not block.is_on:
         return plan.deliver_new(message)
@@ -117,6 +123,8 @@ def take_change(plan: Plan, message: Message, held: MessageCell | None, hidden: 
 
     Returns its version in this row, or 0 where it is here already, or the message is gone.
     """
+    if plan.is_erased:
+        return 0
     block = block_of(plan, message.sender_id)
     return plan.take_change(message, held) if block is None else _take_change(plan, message, block, held, hidden)
 

@@ -56,7 +56,13 @@ class UnblockUser(msgspec.Struct, frozen=True, array_like=True, tag=11):
     user_id: str
 
 
-AccountDeed: TypeAlias = CreateProfile | UpdateProfile | SetConversation | DeleteConversation | BlockUser | UnblockUser
+class DeleteUser(msgspec.Struct, frozen=True, array_like=True, tag=13):
+    """Deletes the user: his mailbox is erased. Asked for again it says how far that is."""
+
+
+AccountDeed: TypeAlias = (
+    CreateProfile | UpdateProfile | SetConversation | DeleteConversation | BlockUser | UnblockUser | DeleteUser
+)
 
 
 class AccountChanged(msgspec.Struct, frozen=True, array_like=True):
@@ -64,3 +70,5 @@ class AccountChanged(msgspec.Struct, frozen=True, array_like=True):
 
     version: int
     changed: bool
+    step: int = 0
+    """Of DeleteUser: the ErasureStep to which the erasure has come."""

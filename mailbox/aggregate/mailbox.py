@@ -26,7 +26,7 @@ from rowbox.mailbox.aggregate.plan import Plan
 from rowbox.mailbox.aggregate.proofs import Proofs
 from rowbox.mailbox.aggregate.state_size import state_bytes
 from rowbox.mailbox.aggregate.window import Window
-from rowbox.mailbox.cells import ACCOUNT_KINDS, DEVICES, MEMBERSHIP, OWN, RECEIPTS, REVOCATION, TTL, LogCell
+from rowbox.mailbox.cells import ACCOUNT_KINDS, DEVICES, MEMBERSHIP, OWN, PROFILE, RECEIPTS, REVOCATION, TTL, LogCell
 from rowbox.mailbox.clocks.clock import US_PER_MS
 from rowbox.mailbox.devices import Devices, DeviceUse
 from rowbox.mailbox.errors import NotTheOwner
@@ -36,6 +36,7 @@ from rowbox.mailbox.group import Membership
 from rowbox.mailbox.ids import ZERO_ID
 from rowbox.mailbox.message import MessageCopy
 from rowbox.mailbox.people.own_settings import OwnSettings
+from rowbox.mailbox.people.profile import Profile
 from rowbox.mailbox.receipts import ReceiptMarks
 from rowbox.mailbox.revocation import Revocation
 from rowbox.mailbox.two_states import ByKind, Kind, State, StateT
@@ -88,6 +89,7 @@ class Mailbox:
         "has_push",
         "head",
         "index",
+        "is_erased",
         "limits",
         "log",
         "log_floor",
@@ -134,6 +136,8 @@ class Mailbox:
         """How his devices were used since the mailbox was loaded, as far as they are signed in."""
         self.has_push = False
         """Whether one of them has a push target: asked at each change."""
+        self.is_erased = False
+        """Whether the user is deleted, which is for ever: nothing is read for him, and nothing comes in."""
         self._others_bytes = 0
         self.born = self.index.born
         for kind, states in (others or {}).items():
@@ -370,6 +374,8 @@ class Mailbox:
             self.devices = cast("Devices", known[b""])
             self.take_device_uses(self.device_uses)
             self.has_push = self.devices.have_push
+        if kind == PROFILE.letter and known:
+            self.is_erased = cast("Profile", known[b""]).erasure is not None
         if kind in _OF_ACCOUNTS and states:
             first = min(state.created_version for state in cast("Iterable[Created]", states.values()))
             self.born = min(self.born, first) if self.born else first

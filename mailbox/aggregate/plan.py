@@ -30,6 +30,7 @@ from rowbox.mailbox.cells import (
     CONVERSATION,
     DEVICES,
     OWN,
+    PROFILE,
     RECEIPTS,
     REVOCATION,
     TTL,
@@ -48,6 +49,7 @@ from rowbox.mailbox.errors import (
     NotInGroups,
     UnknownConversation,
     UnknownMessage,
+    UserDeleted,
 )
 from rowbox.mailbox.expiry.ttl import Ttl, end_of, has_expired
 from rowbox.mailbox.fence import Stamp
@@ -55,6 +57,7 @@ from rowbox.mailbox.group import Told
 from rowbox.mailbox.ids import ZERO_ID, is_message_id, message_id, sent_timestamp
 from rowbox.mailbox.message import Change, Message, MessageCopy, copy_of, is_expired
 from rowbox.mailbox.people.own_settings import OwnSettings
+from rowbox.mailbox.people.profile import Profile
 from rowbox.mailbox.reactions import Reaction, Tally, with_reaction
 from rowbox.mailbox.receipts import NO_MARKS, Receipt, ReceiptMarks, seen_in
 from rowbox.mailbox.revocation import Bearer, Revocation
@@ -232,11 +235,21 @@ class Plan:
         """Whether messages of a conversation may have come to an end of their own: it has or had such ones."""
         return self.state(TTL, conversation_id) is not None
 
-    def admit(self, bearer: Bearer | None) -> None:
-        """TokenRevoked where the command comes with a token of this user that is revoked, even by this plan."""
-        if bearer is None or bearer.user_id != self._mailbox.user_id:
-            return
-        check_token(bearer, self.known_revocation, self.devices, self.seen_us)
+    @property
+    def is_erased(self) -> bool:
+        """Whether the user is deleted, after the commands so far."""
+        planned = self.others.get(PROFILE.letter) if self.others else None
+        return self._mailbox.is_erased if planned is None else cast("Profile", planned[b""]).erasure is not None
+
+    def admit(self, bearer: Bearer | None, *, also_erased: bool = False) -> None:
+        """TokenRevoked where the command comes with a token of this user that is revoked, even by this plan.
+
+        UserDeleted where the user is deleted, unless `also_erased`.
+        """
+        if bearer is not None and bearer.user_id == self._mailbox.user_id:
+            check_token(bearer, self.known_revocation, self.devices, self.seen_us)
+        if self.is_erased and not also_erased:
+            raise UserDeleted("this user was deleted")
 
     @property
     def known_revocation(self) -> Revocation | None:

@@ -54,6 +54,7 @@ class Code(StrEnum):
 
     # How the user has set conversations for himself: each is there; few are pinned; one that is deleted tells nothing.
     OWN_SETTINGS = "own_settings"
+    ERASED = "erased"  # the row of a user whose erasure is done has his tombstone, and nothing else of him
     HIDDEN = "hidden"  # what is hidden is of somebody who was blocked, whose block counts it
 
     # Messages and the log.

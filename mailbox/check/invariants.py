@@ -21,6 +21,7 @@ from rowbox.mailbox.cells import (
     DEVICES,
     MEMBER_MARKS,
     OWN,
+    PROFILE,
     RECEIPTS,
     REVOCATION,
     TTL,
@@ -40,7 +41,7 @@ from rowbox.mailbox.check.hidden_check import HiddenCheck
 from rowbox.mailbox.check.horizon import Horizon
 from rowbox.mailbox.check.receipt_check import ReceiptCheck
 from rowbox.mailbox.check.send_check import SendCheck
-from rowbox.mailbox.check.states.account_check import check_account
+from rowbox.mailbox.check.states.account_check import ErasureCheck, check_account
 from rowbox.mailbox.check.states.devices_check import check_devices
 from rowbox.mailbox.check.states.member_marks_check import check_member_marks
 from rowbox.mailbox.check.states.revocation_check import check_revocation
@@ -115,6 +116,14 @@ class RowCheck:
         self._member_marks = states[MEMBER_MARKS.letter]
         self._hidden = HiddenCheck(user_id, states[BLOCK.letter], self._report)
         self._states = states
+        profile = states[PROFILE.letter].get(b"")
+        self._erasure: ErasureCheck | None = None
+        if profile is not None and profile.erasure is not None:
+            self._erasure = ErasureCheck(profile.erasure, self._report)
+            self._erasure.states(states)
+            parcels = sum(not cell.is_reminder for cell in frame.outbox)
+            self._erasure.left(len(frame.dedupe) + parcels + len(frame.unknown), "records, parcels and unknown states")
+            self._conversations = {}
         self._account_version = 0
         """Of the newest log entry of the account."""
         self.outbox = [cell for cell in frame.outbox if self._counts(cell.epoch, cell.version)]
@@ -126,7 +135,7 @@ class RowCheck:
             horizon,
             self._report,
         )
-        if self.outbox and not fenced and not self._is_group:
+        if not (fenced or self._is_group) and not all(cell.is_reminder for cell in self.outbox):
             self._report(Code.FENCE_UNEXPECTED, "the row has an outbox in a store in which no write can be late")
         self._unlogged: dict[int, int] = {}
         """By version, a hash of what the log has to say about each message."""
@@ -148,6 +157,9 @@ class RowCheck:
         """Takes in a message, all its cells at once; what counts of it, or None where it does not count, or its user
         has deleted it with its conversation: then its cell may be empty.
         """
+        if self._erasure is not None:
+            self._erasure.left(len(cells), "cells of a message")
+            return None
         counted = [cell for cell in cells if self._counts(cell.epoch, cell.version)]
         if not counted:
             return None
@@ -176,6 +188,9 @@ class RowCheck:
 
     def log_entry(self, cell: LogCell) -> None:
         """Takes in a log entry."""
+        if self._erasure is not None:
+            self._erasure.left(1, "entry of the log")
+            return
         if not self._counts(cell.epoch, cell.version):
             return
         if cell.kind is ChangeKind.RECEIPT:
@@ -195,6 +210,8 @@ class RowCheck:
 
     def end(self) -> list[Finding]:
         """The findings."""
+        if self._erasure is not None:
+            return self._report.findings
         for conversation in self._conversations.values():
             conversation.end()
         for receipts in self._receipts.values():

@@ -36,7 +36,7 @@ class SendCheck:
         self._is_group = is_group_name(report.user_id)
         self._records: dict[bytes, DedupeCell] = {}
         self._unseen_records: dict[bytes, DedupeCell] = {}
-        parcels = list(outbox)
+        parcels = [parcel for parcel in outbox if not parcel.is_reminder]
         self._unseen_parcels: dict[bytes, OutboxCell] = {}
         self._unseen_changes: dict[bytes, list[OutboxCell]] = {}
         """By the message that they change."""

@@ -53,6 +53,13 @@ def declined(group: Group, member: Member) -> Outcome:
     return Outcome(left, told, leaves={member.user_id: Standing.LEFT}, roles=roles)
 
 
+def without(group: Group, member: Member) -> Outcome:
+    """What it makes of a group that a member leaves."""
+    left, roles = _without(group, member)
+    told = Told("left", (member.user_id,), owner=_heir(roles))
+    return Outcome(left, told, leaves={member.user_id: Standing.LEFT}, roles=roles)
+
+
 def _add(group: Group, actor: Member, deed: Add) -> Outcome | None:
     new = tuple(dict.fromkeys(user_id for user_id in deed.users if group.member(user_id) is None))
     if not new:
@@ -77,9 +84,7 @@ def _remove(group: Group, actor: Member, deed: Remove) -> Outcome | None:
 
 
 def _leave(group: Group, actor: Member, _: Leave) -> Outcome:
-    left, roles = _without(group, actor)
-    told = Told("left", (actor.user_id,), owner=_heir(roles))
-    return Outcome(left, told, leaves={actor.user_id: Standing.LEFT}, roles=roles)
+    return without(group, actor)
 
 
 def _set_role(group: Group, actor: Member, deed: SetRole) -> Outcome | None:

@@ -29,7 +29,7 @@ from rowbox.mailbox.group import (
     group_send_hash,
     person_key,
 )
-from rowbox.mailbox.groups.deeds import MOST_TOLD, Outcome, declined, joined_at, joins_of, may_send, outcome_of
+from rowbox.mailbox.groups.deeds import MOST_TOLD, Outcome, declined, joined_at, joins_of, may_send, outcome_of, without
 from rowbox.mailbox.groups.group_messages import GroupMessages
 from rowbox.mailbox.groups.group_standing import Admit, GroupStanding, names_of, without_limit
 from rowbox.mailbox.groups.joining import earlier_need, history_since, with_earlier
@@ -127,6 +127,14 @@ class GroupRow(GroupStanding):
         if group is None or member is None or member.joined != joined:
             return GroupChanged(group.version if group is not None else 0, changed=False)
         return self._change(group, declined(group, member), user_id, entropy)
+
+    def remove_gone(self, user_id: str, entropy: int) -> GroupChanged:
+        """Removes whom nobody will ever be again, by whichever join he is in. His row takes part in nothing more."""
+        group = self._group
+        member = group.member(user_id) if group is not None else None
+        if group is None or member is None:
+            return GroupChanged(group.version if group is not None else 0, changed=False)
+        return self._change(group, without(group, member), user_id, entropy)
 
     def resumption(self, user_id: str, prev: int, fact: Fact | None) -> Message | NewestNeed | None:
         """What is said to the row of a user that was put back to before the event of version `prev`, which he had.

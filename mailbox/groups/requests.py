@@ -129,8 +129,16 @@ class ViewReceipts(msgspec.Struct, frozen=True, array_like=True, tag=7):
     message_ids: tuple[bytes, ...]
 
 
+class Gone(msgspec.Struct, frozen=True, array_like=True, tag=8):
+    """A member was deleted: he is out, whichever join he is in by. `entropy`: as of a GroupSend."""
+
+    conversation_id: bytes
+    user_id: str
+    entropy: int
+
+
 GroupRequest: TypeAlias = (
-    NewGroup | GroupSend | GroupChange | ViewGroup | MessageChange | MessageReaction | ViewReceipts
+    NewGroup | GroupSend | GroupChange | ViewGroup | MessageChange | MessageReaction | ViewReceipts | Gone
 )
 
 

@@ -4,6 +4,7 @@ It is in the user's own row, and nowhere else: no other row has a copy that woul
 is nobody whom anybody has made known; his mailbox is there all the same.
 """
 
+from enum import IntEnum
 from typing import Final
 
 import msgspec
@@ -22,8 +23,37 @@ nobody. It holds both ways: who hides is not shown when others are.
 """
 
 
+class ErasureStep(IntEnum):
+    """How far the erasure of a user is (mailbox/account/erasing.py). Numbers are stored: never reuse one."""
+
+    CLOSED = 1
+    """Nobody gets in any more, and nothing comes in. He leaves his groups, and what he has sent is delivered."""
+    WIPING = 2
+    """The tombstone is the row's newest state: everything else is removed."""
+    SWEEPING = 3
+    """All is removed. What an owner that was replaced still writes may come for a day."""
+    DONE = 4
+
+
+class Erasure(msgspec.Struct, frozen=True, array_like=True):
+    """What is kept of a user who is deleted, for ever: times in microseconds, 0 for what is still to come.
+
+    `reminder` is the id of the cell in the row's outbox by which a scan finds the row until the erasure is done.
+
+    The order of the fields is the format on disk: a new one comes last, with a default (docs/formats.md).
+    """
+
+    step: ErasureStep
+    begun_us: int
+    reminder: bytes
+    wiped_us: int = 0
+    done_us: int = 0
+
+
 class Profile(msgspec.Struct, frozen=True, array_like=True):
     """`created_version` is the version with which the user was made known: it stays. `avatar` is "" for none.
+
+    Of a user who is deleted it is the tombstone: it says nothing but that (`erasure`).
 
     The order of the fields is the format on disk: a new one comes last, with a default (docs/formats.md).
     """
@@ -36,6 +66,8 @@ class Profile(msgspec.Struct, frozen=True, array_like=True):
     created_version: int
     last_seen: str = EVERYONE
     """One of LAST_SEEN."""
+    erasure: Erasure | None = None
+    """None: the user is not deleted."""
 
     @property
     def hides(self) -> bool:

@@ -61,6 +61,7 @@ def test_they_have_the_same_calls() -> None:
         ("ReadMark", python.ReadMark),
         ("ChangedMessage", python.ChangedMessage),
         ("ChangedUser", python.ChangedUser),
+        ("DeletedUser", python.DeletedUser),
         ("ChangedConversation", python.ChangedConversation),
         ("ChangedBlock", python.ChangedBlock),
         ("BlockedUser", python.BlockedUser),

@@ -578,6 +578,12 @@ async def users_are_known(caller: Caller) -> None:
     await caller.get("bob", "fetchUser", userId=caller.user("carol"))
     everybody = ",".join(caller.user(name) for name in ("carol", "bob", "alice"))
     await caller.get("carol", "fetchUsers", userIds=everybody)
+    await caller.post("bob", "deleteUser")
+    body = json.dumps({"userId": caller.user("bob")}).encode()
+    await caller.request("an admin: deleteUser bob", "POST", "/v1/deleteUser", "root", body=body, is_admin=True)
+    await caller.get("bob", "fetchChanges")
+    await caller.get("alice", "fetchUser", userId=caller.user("bob"))
+    await made_known("bob", name="Bob")
 
 
 async def conversations_are_set(caller: Caller) -> None:

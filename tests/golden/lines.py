@@ -39,7 +39,7 @@ def named(value: Any) -> Any:
     if isinstance(value, dict):
         return {str(named(key)): named(held) for key, held in value.items()}
     fields = dict(_fields(value))
-    if fields:
+    if fields or isinstance(value, msgspec.Struct):
         return {name: named(field) for name, field in fields.items()}
     if isinstance(value, Mapping):
         return {key: named(item) for key, item in value.items()}

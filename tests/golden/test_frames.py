@@ -91,6 +91,7 @@ from rowbox.mailbox.account.deeds import (
     BlockUser,
     CreateProfile,
     DeleteConversation,
+    DeleteUser,
     SetConversation,
     UnblockUser,
     UpdateProfile,
@@ -107,6 +108,7 @@ from rowbox.mailbox.group import (
 )
 from rowbox.mailbox.groups.requests import (
     Add,
+    Gone,
     GroupChange,
     GroupChanged,
     GroupReceipts,
@@ -122,7 +124,7 @@ from rowbox.mailbox.groups.requests import (
     ViewReceipts,
 )
 from rowbox.mailbox.message import Change, Message
-from rowbox.mailbox.people.profile import Profile
+from rowbox.mailbox.people.profile import Erasure, ErasureStep, Profile
 from rowbox.mailbox.push.target import PushTarget
 from rowbox.mailbox.reactions import Reaction
 from rowbox.mailbox.receipts import MemberReceipt, Receipt
@@ -144,7 +146,8 @@ SENT = MemberReceipt("carol", is_delivered=True, is_read=False)
 CHANGE, REACTION = Change(7, is_unsent=True, by="bob"), Reaction("alice", "\U0001f44d", 8)
 MESSAGE = Message(ID, OTHER_ID, "alice", ("alice", "bob"), "hello", CHANGE, REACTION, None, 9, 5)
 SETTINGS = GroupSettings(WhoMay.ADMINS, WhoMay.ALL, WhoMay.ADMINS, group.History.RECENT)
-PROFILE = Profile(7, 5, "Alice", "https://a.example/b", {"locale": "en"}, 6, "nobody")
+ERASED = Erasure(ErasureStep.DONE, 5, ID, 6, 7)
+PROFILE = Profile(7, 5, "Alice", "https://a.example/b", {"locale": "en"}, 6, "nobody", ERASED)
 BY = Standpoint("alice", 5, 6, 7)
 EVENT = Message(ID, OTHER_ID, "alice", (), "hello", None, None, GroupPart(6, 5, ("bob", "carol"), "1", OTHER_ID))
 COPIES = (
@@ -214,7 +217,8 @@ VALUES: Mapping[str, Any] = {
         (ID, OTHER_ID),
         QUOTA,
     ),
-    "AccountResult": AccountResult(6, changed=True, quota=QUOTA),
+    "ChangeAccount, of a user who is deleted": ChangeAccount("alice", DeleteUser(), BEARER, Routed(8, 9)),
+    "AccountResult": AccountResult(6, changed=True, quota=QUOTA, step=3),
     "FetchUsers": FetchUsers("alice", ("alice", "bob"), BEARER),
     "UsersShown": UsersShown((PROFILE, None), QUOTA),
     "ProfileOf": ProfileOf("alice"),
@@ -233,6 +237,7 @@ VALUES: Mapping[str, Any] = {
     "AskGroup, a look": AskGroup(ViewGroup(ID, "alice")),
     "AskGroup, an edit": AskGroup(MessageChange(ID, BY, OTHER_ID, "hello", 10)),
     "AskGroup, a reaction": AskGroup(MessageReaction(ID, BY, OTHER_ID, "\U0001f44d", 10)),
+    "AskGroup, of who is deleted": AskGroup(Gone(ID, "alice", 10)),
     "AskGroup, for receipts": AskGroup(ViewReceipts(ID, "alice", (ID, OTHER_ID))),
     "GroupSays, of receipts": GroupSays(GroupReceipts(((READ, SENT), ()), 6)),
     "GroupSays": GroupSays(GroupSent(ID, 6, 2, duplicate=True)),

@@ -350,6 +350,12 @@ SITUATIONS: Final = [
         "RowboxPushesDropped", "a service is away for hours", True, {f"rowbox_pushes_dropped_total{A}": "0+5x60"}
     ),
     Situation("RowboxPushesDropped", "none", False, {f"rowbox_pushes_dropped_total{A}": "7x60"}),
+    Situation(
+        "RowboxErasureStandsStill", "a group does not answer", True, {f"rowbox_erasure_oldest_seconds{A}": "0+300x60"}
+    ),
+    Situation(
+        "RowboxErasureStandsStill", "a large mailbox", False, {f"rowbox_erasure_oldest_seconds{A}": "0+60x30 0x30"}
+    ),
     Situation("RowboxCacheTooSmall", "every second request loads and evicts", True, loads(50, 50)),
     Situation("RowboxCacheTooSmall", "a cold start: loads, and room for them", False, loads(50, 0)),
     Situation("RowboxRateLimited", "every tenth request", True, requests(200, 90) | requests(429, 10)),

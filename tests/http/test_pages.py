@@ -207,6 +207,7 @@ def test_answers_may_gain_fields_and_requests_may_not() -> None:
         "SignOut",
         "CreateUser",
         "UpdateUser",
+        "DeleteUser",
         "SetConversation",
         "Heartbeat",
         "Block",

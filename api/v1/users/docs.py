@@ -6,6 +6,8 @@ from rowbox.api.v1.reading.call_doc import CallDoc
 from rowbox.api.v1.users.types import (
     AccountResponse,
     CreateUser,
+    DeletedUser,
+    DeleteUser,
     FetchUserQuery,
     FetchUserResponse,
     FetchUsersQuery,
@@ -26,6 +28,18 @@ _UPDATE: Final = """\
 A user changes his own profile, and an administrator any. What is left out stays. The user's other devices are told by
 `account: true` in fetchChanges, and ask fetchUser; others see it when they ask the next time."""
 
+_DELETE: Final = """\
+For ever, and there is no way back. From the answer on every token of the user is refused, whenever it was issued; his
+sockets and waiting requests end; what others send to him is acknowledged and dropped; he leaves his groups, of which
+another member becomes the owner; and nobody is made known under this userId again (`user_deleted`). Then his mailbox
+is erased: his messages, conversations, devices, blocks, settings and his profile. What is left is that he was deleted.
+
+What is not his stays: those whom he wrote to keep their copies, with his userId and his texts, and the rows of groups
+the messages that he sent there. Backups keep what they have, and a store the bytes until it compacts its files.
+
+The work goes on by itself, also after a server's crash. Asked again the call says how far it is: 200 once it is done.
+An administrator deletes any user; where the server's setting users.self_service is on, each user himself as well."""
+
 _FETCH: Final = """\
 Whoever has a token sees the name and the picture's address of any user who is known. All else is shown to the user
 himself and to administrators alone. It says what is so now: keep it for a while, and ask again."""
@@ -45,7 +59,7 @@ USER_CALLS: Final = (
         CreateUser,
         {201: "Made known.", 200: "The user was known with the same profile."},
         AccountResponse,
-        ("user_exists", *_BODY),
+        ("user_exists", "user_deleted", *_BODY),
     ),
     CallDoc(
         "updateUser",
@@ -56,6 +70,16 @@ USER_CALLS: Final = (
         {200: "It is so."},
         AccountResponse,
         ("unknown_user", *_BODY),
+    ),
+    CallDoc(
+        "deleteUser",
+        "post",
+        "Deletes a user, for ever. Counts against the send limit.",
+        _DELETE,
+        DeleteUser,
+        {202: "Deleted; his mailbox is being erased.", 200: "It is erased."},
+        DeletedUser,
+        ("feature_off", *_BODY),
     ),
     CallDoc(
         "fetchUser",

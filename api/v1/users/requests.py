@@ -9,9 +9,10 @@ import msgspec
 from rowbox.api.auth.claims import Claims
 from rowbox.api.v1.reading.query import QueryParser
 from rowbox.api.v1.reading.request import ReadUserId, acting_user, decode, given, plain_user_id
-from rowbox.api.v1.users.types import CreateUser, FetchUserQuery, FetchUsersQuery, UpdateUser
+from rowbox.api.v1.users.types import CreateUser, DeleteUser, FetchUserQuery, FetchUsersQuery, UpdateUser
 from rowbox.cacheserver.port import MAX_USERS, ChangeAccount, FetchUsers
 from rowbox.mailbox.account.deeds import CreateProfile, UpdateProfile
+from rowbox.mailbox.account.deeds import DeleteUser as DeleteUserDeed
 from rowbox.mailbox.errors import BadRequest, Forbidden
 from rowbox.mailbox.people.profile import (
     MOST_ATTRIBUTE_NAME,
@@ -23,6 +24,7 @@ from rowbox.mailbox.people.profile import (
 from rowbox.mailbox.settings.config import UsersSettings
 
 _create: Final = msgspec.json.Decoder(CreateUser)
+_delete: Final = msgspec.json.Decoder(DeleteUser)
 _update: Final = msgspec.json.Decoder(UpdateUser)
 _fetch: Final = QueryParser(FetchUserQuery)
 _fetch_some: Final = QueryParser(FetchUsersQuery)
@@ -61,6 +63,13 @@ class UserRequests:
             given(request.last_seen),
         )
         return ChangeAccount(user_id, deed, claims.bearer)
+
+    def delete(self, body: bytes, claims: Claims) -> ChangeAccount:
+        """The user to be deleted, of a body."""
+        user_id = acting_user(decode(_delete, body).user_id, "userId", claims, self._read_user_id)
+        if not (claims.is_admin or self._self_service):
+            raise Forbidden("who is deleted here an administrator decides (users.self_service is off)")
+        return ChangeAccount(user_id, DeleteUserDeed(), claims.bearer)
 
     def fetch(self, query: str, claims: Claims) -> FetchUsers:
         """The one user whom a query names."""

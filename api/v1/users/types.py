@@ -13,6 +13,7 @@ from rowbox.mailbox.people.profile import (
     MOST_ATTRIBUTES_BYTES,
     MOST_AVATAR_CHARACTERS,
     MOST_NAME_CHARACTERS,
+    ErasureStep,
     Profile,
 )
 from rowbox.mailbox.representation import Timestamp, UserId, Version
@@ -75,6 +76,12 @@ class UpdateUser(Struct, rename="camel", kw_only=True, frozen=True, forbid_unkno
     user_id: ActingUserId | UnsetType = UNSET
 
 
+class DeleteUser(Struct, rename="camel", kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Which user is to be deleted."""
+
+    user_id: ActingUserId | UnsetType = UNSET
+
+
 class FetchUserQuery(Struct, rename="camel", kw_only=True, frozen=True, forbid_unknown_fields=True):
     """Which user."""
 
@@ -104,6 +111,18 @@ class AccountResponse(Struct, rename="camel", kw_only=True, frozen=True, forbid_
     ]
 
 
+class DeletedUser(AccountResponse, rename="camel", kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """A user who is deleted, and how far the erasure of his mailbox is."""
+
+    state: Annotated[
+        Literal["erasing", "sweeping", "erased"],
+        Meta(
+            description="`erasing`: there is still something of it, as that he leaves his groups. `sweeping`: all is "
+            "removed; on a cluster's store it is done once more a day later, for what a server wrote late. `erased`."
+        ),
+    ]
+
+
 class UserShown(Struct, rename="camel", kw_only=True, frozen=True, forbid_unknown_fields=True):
     """What everybody sees of a user."""
 
@@ -128,12 +147,28 @@ class FetchUsersResponse(Struct, rename="camel", kw_only=True, frozen=True, forb
 
 
 _encode = msgspec.json.Encoder().encode
+_STATES: Final[dict[int, Literal["erasing", "sweeping", "erased"]]] = {
+    ErasureStep.SWEEPING: "sweeping",
+    ErasureStep.DONE: "erased",
+}
 
 
 def encode_account(user_id: str, result: AccountResult) -> bytes:
     """The body of an AccountResponse."""
     return _encode(
         AccountResponse(user_id=user_id, last_updated_timestamp=result.version, changed=result.changed),
+    )
+
+
+def encode_deleted(user_id: str, result: AccountResult) -> bytes:
+    """The body of a DeletedUser."""
+    return _encode(
+        DeletedUser(
+            user_id=user_id,
+            last_updated_timestamp=result.version,
+            changed=result.changed,
+            state=_STATES.get(result.step, "erasing"),
+        )
     )
 
 

@@ -51,6 +51,7 @@ declare const ANSWERS: {
     connect: string;
     createUser: string;
     updateUser: string;
+    deleteUser: string;
     fetchUser: string;
     fetchUsers: string;
     heartbeat: string;
@@ -288,6 +289,18 @@ export type ChangedUser = {
      * False: it was so already, by an earlier try perhaps.
      */
     changed: boolean;
+};
+export type DeletedUser = {
+    userId: string;
+    lastUpdatedTimestamp: number;
+    /**
+     * False: he was deleted before, by an earlier try perhaps.
+     */
+    changed: boolean;
+    /**
+     * "sweeping": all is removed, and will be looked for once more.
+     */
+    state: "erasing" | "sweeping" | "erased";
 };
 export type User = {
     userId: string;
@@ -789,6 +802,12 @@ export type Served<Page extends PageTail> = Omit<Page, "lastUpdatedTimestamp"> &
  * @property {number} lastUpdatedTimestamp
  * @property {boolean} changed False: it was so already, by an earlier try perhaps.
  *
+ * @typedef {object} DeletedUser A user who is deleted, and how far the erasure of his mailbox is.
+ * @property {string} userId
+ * @property {number} lastUpdatedTimestamp
+ * @property {boolean} changed False: he was deleted before, by an earlier try perhaps.
+ * @property {"erasing" | "sweeping" | "erased"} state "sweeping": all is removed, and will be looked for once more.
+ *
  * @typedef {object} User A user who is known. What follows `avatar` is there of oneself, and for administrators.
  * @property {string} userId
  * @property {string} name
@@ -1286,6 +1305,15 @@ export declare class Rowbox {
         lastSeen?: "everyone" | "nobody";
         userId?: string;
     } & CallOptions): Promise<ChangedUser>;
+    /**
+     * Deletes the user, for ever; with an administrator's token the one of `userId`. Asked again it says how far the
+     * erasure of his mailbox is. After this no token of the user's own counts any more.
+     * @param {{userId?: string} & CallOptions} [options]
+     * @returns {Promise<DeletedUser>}
+     */
+    deleteUser({ userId, ...options }?: {
+        userId?: string;
+    } & CallOptions): Promise<DeletedUser>;
     /**
      * Changes the user's profile, or with an administrator's token that of `userId`. What is left out stays.
      * @param {{name?: string, avatar?: string, attributes?: Record<string, string>, lastSeen?: "everyone" | "nobody",

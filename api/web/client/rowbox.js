@@ -87,6 +87,7 @@ const ANSWERS = {
   connect: "url",
   createUser: "userId",
   updateUser: "userId",
+  deleteUser: "state",
   fetchUser: "userId",
   fetchUsers: "users",
   heartbeat: "userId",
@@ -215,6 +216,12 @@ const WOKEN = new Error("the connection may have died: the machine slept, or its
  * @property {string} userId
  * @property {number} lastUpdatedTimestamp
  * @property {boolean} changed False: it was so already, by an earlier try perhaps.
+ *
+ * @typedef {object} DeletedUser A user who is deleted, and how far the erasure of his mailbox is.
+ * @property {string} userId
+ * @property {number} lastUpdatedTimestamp
+ * @property {boolean} changed False: he was deleted before, by an earlier try perhaps.
+ * @property {"erasing" | "sweeping" | "erased"} state "sweeping": all is removed, and will be looked for once more.
  *
  * @typedef {object} User A user who is known. What follows `avatar` is there of oneself, and for administrators.
  * @property {string} userId
@@ -849,6 +856,16 @@ export class Rowbox {
    */
   createUser(name, { avatar = "", attributes = {}, lastSeen, userId, ...options } = {}) {
     return this.#retried("createUser", { body: { name, avatar, attributes, lastSeen, userId } }, options);
+  }
+
+  /**
+   * Deletes the user, for ever; with an administrator's token the one of `userId`. Asked again it says how far the
+   * erasure of his mailbox is. After this no token of the user's own counts any more.
+   * @param {{userId?: string} & CallOptions} [options]
+   * @returns {Promise<DeletedUser>}
+   */
+  deleteUser({ userId, ...options } = {}) {
+    return this.#retried("deleteUser", { body: { userId } }, options);
   }
 
   /**

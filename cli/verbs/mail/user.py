@@ -2,7 +2,10 @@
 
 import click
 
+from rowbox.cli.verbs.mail.user_erase import erase
 from rowbox.cli.verbs.mail.user_show import show
 from rowbox.cli.verbs.mail.user_signout import signout
 
-command = click.Group("user", help="Look at what is known of one user, or sign him out.", commands=[show, signout])
+command = click.Group(
+    "user", help="Look at what is known of one user, sign him out, or delete him.", commands=[show, signout, erase]
+)

@@ -7,7 +7,7 @@ from rowbox.mailbox.cells import ACCOUNT_KINDS, CONVERSATION, OWN, PROFILE, REVO
 from rowbox.mailbox.check.findings import Code, Report
 from rowbox.mailbox.conversation import Conversation
 from rowbox.mailbox.people.own_settings import MOST_PINNED, OwnSettings
-from rowbox.mailbox.people.profile import LAST_SEEN, Profile
+from rowbox.mailbox.people.profile import LAST_SEEN, Erasure, ErasureStep, Profile
 
 
 def check_account(states: Mapping[bytes, Mapping[bytes, Any]], told_version: int, report: Report) -> None:
@@ -23,7 +23,8 @@ def check_account(states: Mapping[bytes, Mapping[bytes, Any]], told_version: int
 
 
 def _check_profile(profile: Profile, report: Report) -> None:
-    if not profile.name or not 0 < profile.created_version <= profile.version:
+    is_named = bool(profile.name) or profile.erasure is not None
+    if not is_named or not 0 < profile.created_version <= profile.version:
         text = f"the profile of {profile.version} has no name, or came later than that: at {profile.created_version}"
         report(Code.ACCOUNT, text)
     if profile.last_seen not in LAST_SEEN:
@@ -42,3 +43,24 @@ def _check_own(settings: Mapping[bytes, OwnSettings], states: Mapping[bytes, Con
     pinned = sum(own.is_pinned for own in settings.values())
     if pinned > MOST_PINNED:
         report(Code.OWN_SETTINGS, f"{pinned} conversations are pinned, {MOST_PINNED} may be")
+
+
+class ErasureCheck:
+    """The invariant of the row of a user who is deleted: once the erasure is done, it has nothing but the tombstone and
+    what refuses his tokens. Before that it is a part of a mailbox, of which nobody can say which.
+    """
+
+    def __init__(self, erasure: Erasure, report: Report) -> None:
+        self._is_done = erasure.step is ErasureStep.DONE
+        self._report = report
+
+    def states(self, states: Mapping[bytes, Mapping[bytes, Any]]) -> None:
+        """Takes in the states that count, by kind and key."""
+        for letter, of_kind in states.items():
+            if letter not in (PROFILE.letter, REVOCATION.letter):
+                self.left(len(of_kind), f"states of kind {letter.decode()}")
+
+    def left(self, count: int, what: str) -> None:
+        """Takes in that there is so much of something else."""
+        if count and self._is_done:
+            self._report(Code.ERASED, f"the row of a deleted user has {count} {what}")

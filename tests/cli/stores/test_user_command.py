@@ -9,7 +9,7 @@ from rowbox.cacheserver.owner.owner import Owner
 from rowbox.cacheserver.port import ChangeAccount
 from rowbox.cacheserver.stores.rocksdb.store import RocksStore
 from rowbox.cli.main import main
-from rowbox.mailbox.account.deeds import AccountDeed, CreateProfile, UpdateProfile
+from rowbox.mailbox.account.deeds import AccountDeed, CreateProfile, DeleteUser, UpdateProfile
 from rowbox.mailbox.settings.config import Settings
 from tests.cli.stores.store_folder import in_store
 
@@ -52,6 +52,24 @@ def test_show_as_json(tmp_path: Path) -> None:
     shown = orjson.loads(run(tmp_path, "alice", "--json").stdout)
     assert (shown["userId"], shown["name"], shown["attributes"]["locale"]) == ("alice", "Alice", "en")
     assert 0 < shown["createdTimestamp"] < shown["lastUpdatedTimestamp"]
+
+
+def test_of_a_deleted_user_it_is_shown_how_far_that_is(tmp_path: Path) -> None:
+    async def alice_is_deleted(store: RocksStore, settings: Settings) -> None:
+        await alice_is_known(store, settings)
+        owner = Owner(store, settings)
+        await owner.start()
+        await owner.change_account(ChangeAccount("alice", DeleteUser()))
+        await owner.close()
+
+    in_store(tmp_path, alice_is_deleted)
+    result = run(tmp_path, "alice")
+    assert result.exit_code == 0, result.output
+    assert [line[:15].rstrip() for line in result.stdout.splitlines()] == ["User", "Deleted", "Removed", "Erased"]
+    assert "Alice" not in result.stdout
+    shown = orjson.loads(run(tmp_path, "alice", "--json").stdout)
+    assert (shown["name"], shown["attributes"]) == ("", {})
+    assert shown["deletedTimestamp"] > shown["createdTimestamp"]
 
 
 def test_who_is_not_known(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ request ids are fixed, so a server that answers otherwise is a difference.
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
@@ -59,6 +60,12 @@ class _Recorder:
 
     async def post(self, status: int, call: str, summary: str, user: str, **body: Any) -> Json:
         return await self._note(status, call, summary, {"user": user, "path": f"/v1/{call}", "body": body})
+
+    async def until_erased(self, user: str) -> None:
+        """Returns when the mailbox of a deleted user is erased: about a second later, by the real time."""
+        request = {"user": ADMIN, "path": "/v1/deleteUser", "body": {"userId": user}}
+        while (await self._ask(request)).status == HTTPStatus.ACCEPTED:  # noqa: ASYNC110 - as a program asks
+            await asyncio.sleep(0.05)
 
     async def _note(self, status: int, call: str, summary: str, request: Json) -> Json:
         answer = await self._ask(request)
@@ -305,6 +312,10 @@ async def _users(recorder: _Recorder, clock: _Clock) -> None:
     await get(200, "fetchUsers", "Who is known of three.", "bob", userIds="alice,bob,carol")
     await get(404, "fetchUser", "Nobody has made Carol known.", "bob", userId="carol")
     await post(404, "updateUser", "So she has nothing to change.", "carol", name="Carol")
+    await post(202, "deleteUser", "A program deletes Carol.", ADMIN, userId="carol")
+    await recorder.until_erased("carol")
+    await post(200, "deleteUser", "Asked again, it says that her mailbox is erased.", ADMIN, userId="carol")
+    await post(409, "createUser", "Nobody is made known under her userId again.", ADMIN, userId="carol", name="Carol")
 
 
 async def _presence(recorder: _Recorder, api: Api) -> None:

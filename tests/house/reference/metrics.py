@@ -40,7 +40,8 @@ SUBJECTS: Final[Mapping[str, str]] = {
     "sockets": r"rowbox_sockets?_",
     "tokens": r"rowbox_auth_",
     "writes": r"rowbox_(commands?|commits?|sends?|unknown|cells)_",
-    "mailboxes": r"rowbox_(mailbox|mailboxes|cache|load|folding|fences|waiters|followers|follow|fetches)(_|$)",
+    "mailboxes": r"rowbox_(mailbox|mailboxes|cache|load|folding|fences|waiters|followers|follow|fetches)(_|$)"
+    "|rowbox_erasures?(_|$)",
     "presence": r"rowbox_(presence|ephemeral)_",
     "search": r"rowbox_search(es)?_",
     "push": r"rowbox_push(es)?_",

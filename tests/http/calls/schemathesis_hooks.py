@@ -8,6 +8,7 @@ invalid requests are left as they are generated.
 - a ttl is an hour
 - there are few devices, and they are signed out one by one: to sign out all would refuse all that is asked afterwards
 - nobody blocks himself
+- users are deleted of whom nothing else is asked: after that nobody is asked anything more
 - what one looks for has a letter in it
 - a whole number is written as one: for a schema 1.0 is an integer, too
 """
@@ -49,8 +50,9 @@ def before_call(context: schemathesis.HookContext, case: schemathesis.Case[Any],
             body["name"] = f"A{len(str(body)) % FEW}"
         if "attributes" in body:  # nor how many bytes there may be
             body["attributes"] = {"a": "b"}
-    if is_valid and case.operation.path in {"/v1/block", "/v1/unblock"} and isinstance(body, dict):
-        body["userId"] = f"u{len(str(body)) % FEW}"
+    of_others = {"/v1/block": "u", "/v1/unblock": "u", "/v1/deleteUser": "gone"}
+    if is_valid and case.operation.path in of_others and isinstance(body, dict):
+        body["userId"] = f"{of_others[case.operation.path]}{len(str(body)) % FEW}"
     if is_valid and case.operation.path == "/v1/setPush" and isinstance(body, dict):
         body["push"] = None  # the schema does not say what a key is, or a secret; and nothing is to be called
     of_devices = {"/v1/registerDevice", "/v1/setPush", "/v1/signOut"}

@@ -44,6 +44,7 @@ RAISED: list[tuple[errors.RowboxError, int, bool]] = [
     (errors.FeatureOff("x"), 503, True),
     (errors.UnknownUser("x"), 404, False),
     (errors.UserExists("x"), 409, False),
+    (errors.UserDeleted("x"), 409, False),
     (errors.ClientGroupIdReused("x"), 422, False),
     (errors.GroupFull("x"), 422, False),
     (errors.TooManyReactions("x"), 422, False),

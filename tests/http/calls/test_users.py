@@ -1,5 +1,6 @@
 """The calls about users, over the real owner: who may make whom known, who is shown what, and what a profile may be."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -8,7 +9,7 @@ from msgspec import UNSET
 from msgspec.structs import replace
 
 from rowbox.api.v1.responses import FetchChangesResponse
-from rowbox.api.v1.users.types import AccountResponse, FetchUserResponse, FetchUsersResponse
+from rowbox.api.v1.users.types import AccountResponse, DeletedUser, FetchUserResponse, FetchUsersResponse
 from rowbox.cacheserver.owner.owner import Owner
 from rowbox.mailbox.people.profile import MOST_ATTRIBUTES_BYTES
 from rowbox.mailbox.settings.config import UsersSettings
@@ -136,3 +137,36 @@ async def test_the_largest_profile_comes_back_as_it_was(api: Api) -> None:
 async def test_fields_that_others_are_not_shown_are_left_out_of_the_type(api: Api) -> None:
     await made_known(api)
     assert (await user(api, "userId=alice", "bob")).attributes is UNSET
+
+
+async def test_a_user_is_deleted_by_an_administrator_and_asked_again_it_says_how_far_that_is(api: Api) -> None:
+    (await made_known(api)).decode(AccountResponse, 201)
+    (await api.post("/v1/deleteUser", {}, "alice")).problem(403, "forbidden")
+    (await api.post("/v1/deleteUser", {"userId": "alice"}, "bob")).problem(403, "forbidden")
+    first = (await api.post("/v1/deleteUser", {"userId": "alice"}, "root", admin=True)).decode(DeletedUser, 202)
+    assert (first.user_id, first.changed, first.state) == ("alice", True, "erasing")
+    for call in ("fetchChanges", "fetchConversation", "fetchUser"):
+        (await api.get(f"/v1/{call}", "alice")).problem(401, "token_revoked")
+        if call != "fetchUser":
+            (await api.get(f"/v1/{call}?userId=alice", "root", admin=True)).problem(409, "user_deleted")
+    (await made_known(api)).problem(409, "user_deleted")
+    (await api.get("/v1/fetchUser?userId=alice", "bob")).problem(404, "unknown_user")
+    again = await until_wiped(api, "alice")
+    # Where writes can be late it is done a day later.
+    assert (again.status, again.decode(DeletedUser, again.status).state) in {(200, "erased"), (202, "sweeping")}
+    assert not again.decode(DeletedUser, again.status).changed
+
+
+async def until_wiped(api: Api, user: str) -> Answer:
+    """What is said of a deleted user once nothing is known to be left of him."""
+    async with asyncio.timeout(30):
+        while True:
+            again = await api.post("/v1/deleteUser", {"userId": user}, "root", admin=True)
+            if again.decode(DeletedUser, again.status).state != "erasing":
+                return again
+
+
+async def test_with_self_service_users_delete_themselves(open_api: Api) -> None:
+    (await open_api.post("/v1/deleteUser", {"userId": "bob"}, "alice")).problem(403, "forbidden")
+    (await open_api.post("/v1/deleteUser", {}, "alice")).decode(DeletedUser, 202)
+    (await open_api.get("/v1/fetchChanges", "alice")).problem(401, "token_revoked")

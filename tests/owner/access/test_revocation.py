@@ -582,11 +582,11 @@ async def test_a_revoked_token_does_not_use_up_what_its_user_may_ask_for(late: b
 
 
 def _no_check_before_a_read_is_answered(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Revocations, "check", lambda *_: None)
+    patch.setattr(Revocations, "_check_token", lambda *_: None)
 
 
 def _no_check_under_the_lock(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Plan, "admit", lambda *_: None)
+    patch.setattr(Plan, "admit", lambda *_, **__: None)
     patch.setattr(Revocations, "check_in_memory", lambda *_: None)
 
 

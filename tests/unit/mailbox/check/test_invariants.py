@@ -34,6 +34,7 @@ from rowbox.mailbox.expiry.ttl import MIN_TTL_MS
 from rowbox.mailbox.fence import FenceEntry, Stamp
 from rowbox.mailbox.ids import ID_BYTES, direct_conversation_id, message_id
 from rowbox.mailbox.message import Change, Message
+from rowbox.mailbox.people.profile import Erasure, ErasureStep
 from rowbox.mailbox.reactions import Reaction
 from rowbox.mailbox.two_states import UnknownIndexCell
 from tests.unit.mailbox.mailbox_row import DAY_US, EPOCH, OLD_EPOCH, SECOND_US, WITH_BOB, WITH_CAROL, AliceRow
@@ -755,6 +756,22 @@ def a_change_of_the_account_that_only_the_log_tells(row: AliceRow) -> None:
     row.do(CreateProfile("Alice"))
     row.states = [cell for cell in row.states if cell.kind != PROFILE.letter]
     row.mark_read(WITH_BOB, row.ids.again_from_bob)
+
+
+@breaks(Code.ERASED)
+def a_deleted_user_of_whom_something_is_left(row: AliceRow) -> None:
+    row.do(CreateProfile("Alice"))
+    done = Erasure(ErasureStep.DONE, row.now_us, LAST_ID, row.now_us, row.now_us)
+    row.change_profile(name="", erasure=done)
+
+
+def test_of_a_deleted_user_nobody_knows_what_is_left_until_his_erasure_is_done() -> None:
+    for fenced in (False, True):
+        row = AliceRow(fenced=fenced)
+        row.do(CreateProfile("Alice"))
+        row.change_profile(name="", erasure=Erasure(ErasureStep.WIPING, row.now_us, LAST_ID))
+        row.messages = row.messages[1:]
+        assert row.check() == []
 
 
 def test_conversations_that_their_user_has_set_are_right() -> None:
