@@ -339,7 +339,7 @@ async def _what_waits_ends() -> None:
 
 RULES: dict[str, tuple[Any, str, Any, Callable[[], Any]]] = {
     "a write is judged when it is decided": (Plan, "admit", lambda *_: None, _what_joins_its_batch_is_refused),
-    "a fetch is judged where the mailbox is": (Revocations, "check", lambda *_: None, _a_device_is_refused),
+    "a fetch is judged where the mailbox is": (Revocations, "_check_token", lambda *_: None, _a_device_is_refused),
     "what goes on ends": (Owner, "_end_revoked", lambda *_: None, _what_waits_ends),
 }
 
