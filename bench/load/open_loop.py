@@ -6,6 +6,7 @@ omission).
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable
 from time import perf_counter
 
@@ -56,11 +57,12 @@ class _OpenLoop(Loop):
         self._total = total
         self._sent = 0
         self._began_s = 0.0
-        self._free: list[Connection] = []
+        self._free: deque[Connection] = deque()
+        """In the order in which they were given back: each has its turn, or the server would close what stays idle."""
         self._timer: asyncio.TimerHandle | None = None
 
     async def run(self, connections: list[Connection], until: Awaitable[object] | None) -> Load:
-        self._free = list(connections)
+        self._free = deque(connections)
         self._began_s = perf_counter()
         self._tick()
         if until is not None:
@@ -92,4 +94,4 @@ class _OpenLoop(Loop):
         while self._sent < due and self._free:
             intended_s = self._began_s + self._sent / self._rate
             self._sent += 1
-            self._free.pop().send(self._next_request(intended_s), intended_s)
+            self._free.popleft().send(self._next_request(intended_s), intended_s)
