@@ -137,8 +137,8 @@ export class Tabs {
     clearTimeout(this.#patience);
     globalThis.document?.removeEventListener("visibilitychange", this.#ask);
     globalThis.removeEventListener?.("online", this.#ask);
-    this.#stopLeading();
     this.#people.end();
+    this.#stopLeading();
     this.#channel.close();
     this.#news();
   }

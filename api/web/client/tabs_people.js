@@ -33,6 +33,7 @@ export class TabsPeople {
   /** What was told last of each who is watched here, or while this tab leads by any. @type {Map<string, ?Presence>} */
   #known = new Map();
   #tab = globalThis.crypto.randomUUID();
+  #isOver = false;
   /** @type {ReturnType<typeof setInterval> | undefined} */
   #again;
 
@@ -57,19 +58,24 @@ export class TabsPeople {
     clearInterval(this.#again);
     globalThis.removeEventListener?.("pagehide", this.#leave);
     this.#leave();
+    this.#isOver = true;
     this.#channel.close();
   }
 
   /** The tab is closed, or kept for one who goes back to it; that one says again whom it watches. */
   #leave = () => this.#say({ is: "watch", tab: this.#tab, users: [] });
 
-  /** This tab leads, with `leading`; null: not any more. What is known begins anew. @param {?Leading} leading */
+  /**
+   * This tab leads, with `leading`; null: not any more. What is known begins anew, in all tabs: the leader before this one told
+   * it, and nobody takes it back where this one has no connection.
+   * @param {?Leading} leading
+   */
   lead(leading) {
+    if (this.#isOver) return;
     this.#leading = leading;
     this.#others.clear();
-    if (leading === null) return;
-    this.#pass(Object.fromEntries([...this.#known].filter(([, seen]) => seen !== null).map(([user]) => [user, null])));
-    this.#known.clear();
+    this.#forget();
+    if (leading === null) return this.#sayWatch(); // to the one that has taken the place
     this.#say({ is: "ask" });
     this.#watchAll();
   }
@@ -92,12 +98,6 @@ export class TabsPeople {
   /** The server has told what is so of users, while this tab leads. @param {Record<string, ?Presence>} users */
   seen(users) {
     for (const [user, seen] of Object.entries(users)) this.#known.set(user, seen);
-    this.#pass(users);
-  }
-
-  /** @param {Record<string, ?Presence>} users */
-  #pass(users) {
-    if (Object.keys(users).length === 0) return;
     this.#say({ is: "seen", users });
     this.#give(users);
   }
@@ -106,6 +106,13 @@ export class TabsPeople {
   #give(users) {
     const own = Object.entries(users).filter(([user]) => this.#own.includes(user));
     if (own.length > 0) this.#onPresence(Object.fromEntries(own));
+  }
+
+  /** Knows nothing of anybody. */
+  #forget() {
+    const gone = [...this.#known].filter(([, seen]) => seen !== null).map(([user]) => [user, null]);
+    this.#known.clear();
+    this.#give(Object.fromEntries(gone));
   }
 
   /** Knows nothing of others than these. @param {string[]} users */
@@ -133,12 +140,16 @@ export class TabsPeople {
 
   /** @param {Word} word */
   #say(word) {
-    this.#channel.postMessage(word);
+    if (!this.#isOver) this.#channel.postMessage(word);
   }
 
   /** @param {Word} word */
   #hear(word) {
-    if (word.is === "ask") return this.#sayWatch();
+    if (word.is === "ask") {
+      if (this.#leading) return; // its place was taken, which it hears of by itself
+      this.#forget();
+      return this.#sayWatch();
+    }
     if (word.is === "seen") {
       if (this.#leading) return;
       for (const [user, seen] of Object.entries(word.users)) if (this.#own.includes(user)) this.#known.set(user, seen);
