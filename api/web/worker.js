@@ -28,7 +28,7 @@
 
 const worker = /** @type {ServiceWorkerGlobalScope} */ (/** @type {unknown} */ (self));
 const { registration, clients } = worker;
-/** Pages answer at once. One that does not hangs, or is no chat page. Browsers let a press open a window for a second only. */
+/** Pages answer at once. One that does not hangs. Browsers let a press open a window for a second only. */
 const ANSWER_MS = 500;
 const userId = decodeURIComponent(new URL(registration.scope).pathname.split("/").at(-2)?.slice(1) ?? "");
 /** Where the page is. */
@@ -92,9 +92,11 @@ async function isInSight() {
   return (await pages()).some(({ visibilityState }) => visibilityState === "visible");
 }
 
-/** The pages on which the user is signed in, the last one that was looked at first. */
+/** The chat pages on which the user is signed in, the last one that was looked at first. */
 async function pages() {
-  const all = await clients.matchAll({ type: "window", includeUncontrolled: true });
+  const windows = await clients.matchAll({ type: "window", includeUncontrolled: true });
+  // Another server's page below another path may show a user of the same name.
+  const all = windows.filter(({ url }) => url.split(/[?#]/)[0] === home.href);
   const answers = await Promise.all(all.map(showsUser));
   return all.filter((_, at) => answers[at]);
 }

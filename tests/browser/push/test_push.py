@@ -20,6 +20,13 @@ pytestmark = pytest.mark.integration
 
 HOST: Final = "push.test"
 SWITCH: Final = "Also while this page is closed"
+SHOWS_ALL: Final = """
+    () => {
+      navigator.serviceWorker.addEventListener("message", ({ ports }) => ports[0]?.postMessage(true));
+      navigator.serviceWorker.startMessages();
+    }
+"""
+"""Has a page answer as a chat page of another server, below another path of a proxy, where a user has the same name."""
 
 
 @pytest.fixture(scope="module")
@@ -144,6 +151,9 @@ async def test_nothing_is_told_while_the_page_is_in_sight(windows: Windows, worl
     await pane.page.evaluate(HIDE, False)
     await pane.shows("hello", "and this")
     await pane.page.close()
+    elsewhere = await pane.page.context.new_page()
+    await elsewhere.goto(f"{world.url}/docs")
+    await elsewhere.evaluate(SHOWS_ALL)
     await workers.deliver(note)
     assert len(await workers.shown()) == 1
     await expect(Pane(bob, "bob").root).to_be_visible()
