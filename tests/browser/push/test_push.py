@@ -217,6 +217,23 @@ async def test_it_ends(windows: Windows, world: World, how: str) -> None:
     assert (workers.scopes, await pane.page.evaluate("asked")) == ([], 0)
 
 
+async def test_where_it_cannot_be_switched_on_no_worker_is_left(windows: Windows, world: World) -> None:
+    """Else messages might be told of though the switch is off: nobody knows what the server has done of what failed."""
+    windows.expected = frozenset({"Failed to load resource: net::ERR_FAILED"})
+    pane, workers = await switched_on(windows, world)
+    switch = pane.page.get_by_role("checkbox", name=SWITCH)
+    await switch.click()
+    await expect(switch).not_to_be_checked()
+    await pane.page.evaluate("endpoint = 'https://nobody.test/'")  # the server does not call there
+    await switch.click()
+    await expect(pane.page.get_by_role("region", name="Notifications").get_by_role("alert")).not_to_be_empty()
+
+    async def is_over() -> bool:
+        return not workers.scopes
+
+    await until(is_over)
+
+
 async def test_where_the_browser_forbids_it_the_switch_says_so(windows: Windows, world: World) -> None:
     page = await windows.open("alice")
     await page.context.grant_permissions([])  # nothing, and what is not granted is forbidden then

@@ -111,7 +111,7 @@ export class Push extends Observable {
   turnOn() {
     return this.#try(async () => {
       await this.#notifier.turnOn();
-      if (this.#notifier.isOn) await this.#subscribe();
+      if (this.#notifier.isOn) await this.#subscribe().catch((error) => this.#giveUp(error));
     });
   }
 
@@ -138,6 +138,12 @@ export class Push extends Observable {
     this.#notifier.tellThrough(this.#userId, null);
     if (isPossible()) await endWorker(this.#userId).catch(() => {});
     this.changed();
+  }
+
+  /** Nobody knows what the server has done of what failed: without a worker nothing comes of it. @param {unknown} error */
+  async #giveUp(error) {
+    if (wantedBy(this.#userId) === null) await endWorker(this.#userId).catch(() => {});
+    throw error;
   }
 
   async #subscribe() {
