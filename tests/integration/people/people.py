@@ -47,10 +47,9 @@ class People:
     async def run(self) -> None:
         """Returns when `finish` does."""
         async with asyncio.TaskGroup() as tasks:
-            watching = tasks.create_task(self.watching.run())
+            tasks.create_task(self.watching.run())
             self._running = [tasks.create_task(self.receiving.run()), tasks.create_task(self.devices.run())]
             await self._is_over.wait()
-            watching.cancel()
 
     async def finish(self) -> None:
         """No fault is left. What is slow because of one is waited for before Redis goes away."""

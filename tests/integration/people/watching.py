@@ -26,7 +26,7 @@ _MOST_FAILED: Final = 0.25
 
 
 class Watching:
-    """`begin` it, then `run` it in a task; `without_redis` when nothing else is wrong."""
+    """`begin` it, then `run` it in a task; `without_redis` when nothing else is wrong, which ends that."""
 
     def __init__(self, fleet: Fleet, name: str, random: Random) -> None:
         """`name`: its users' begin with that."""
@@ -41,6 +41,8 @@ class Watching:
         self._random = random
         self._failed: list[Request] = []
         self._back_s = float("inf")
+        self._is_over = False
+        """All that is judged was shown."""
 
     async def begin(self) -> None:
         """Who watches is in a conversation with each of the two."""
@@ -49,7 +51,7 @@ class Watching:
             await self._fleet.client(watcher).send(other, "hello", f"hello-{other}")
 
     async def run(self) -> None:
-        """Until it is cancelled."""
+        """Until `without_redis` has ended: what a busy machine delays behind that says nothing of Redis."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._is_there())
             tasks.create_task(self._look())
@@ -70,6 +72,7 @@ class Watching:
             with suppress(TimeoutError):
                 await self._comes_to(self._stays_right, JUDGED_S + _STAYS_S)
         self.took_s = right_after(self.shown, self.users[0], self._back_s)
+        self._is_over = True
 
     def breaches(self) -> list[str]:
         """In what was shown, and where requests failed."""
@@ -99,7 +102,7 @@ class Watching:
 
     async def _is_there(self) -> None:
         client = self._fleet.client(self.users[0])
-        while True:
+        while not self._is_over:
             with suppress(*UNKNOWN_OUTCOME, Refused):
                 await client.heartbeat()
             await asyncio.sleep(_BEAT_S)
@@ -107,10 +110,12 @@ class Watching:
     async def _look(self) -> None:
         active, never, watcher = self.users
         client = self._fleet.client(watcher)
-        while True:
+        while not self._is_over:
             asked_s = time.monotonic()
             with suppress(*UNKNOWN_OUTCOME, Refused):
                 answer = await client.presence(active, never)
+                if self._is_over:
+                    return
                 for user_id, one in answer.items():
                     self.shown.append(Shown(user_id, asked_s, None if one is None else one.online))
             await asyncio.sleep(_LOOK_S)
