@@ -41,7 +41,7 @@ class Watching:
         self._random = random
         self._failed: list[Request] = []
         self._back_s = float("inf")
-        self._is_over = False
+        self._is_over = asyncio.Event()
         """All that is judged was shown."""
 
     async def begin(self) -> None:
@@ -72,7 +72,7 @@ class Watching:
             with suppress(TimeoutError):
                 await self._comes_to(self._stays_right, JUDGED_S + _STAYS_S)
         self.took_s = right_after(self.shown, self.users[0], self._back_s)
-        self._is_over = True
+        self._is_over.set()
 
     def breaches(self) -> list[str]:
         """In what was shown, and where requests failed."""
@@ -102,7 +102,7 @@ class Watching:
 
     async def _is_there(self) -> None:
         client = self._fleet.client(self.users[0])
-        while not self._is_over:
+        while not self._is_over.is_set():
             with suppress(*UNKNOWN_OUTCOME, Refused):
                 await client.heartbeat()
             await asyncio.sleep(_BEAT_S)
@@ -110,11 +110,11 @@ class Watching:
     async def _look(self) -> None:
         active, never, watcher = self.users
         client = self._fleet.client(watcher)
-        while not self._is_over:
+        while not self._is_over.is_set():
             asked_s = time.monotonic()
             with suppress(*UNKNOWN_OUTCOME, Refused):
                 answer = await client.presence(active, never)
-                if self._is_over:
+                if self._is_over.is_set():
                     return
                 for user_id, one in answer.items():
                     self.shown.append(Shown(user_id, asked_s, None if one is None else one.online))
