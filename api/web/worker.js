@@ -14,6 +14,7 @@
  * @property {string} [sender]
  * @property {string} [title] A group's name.
  * @property {string} [snippet]
+ * @property {number} [expiresTimestamp] When the message disappears, in microseconds.
  *
  * @typedef {object} ReadNote
  * @property {"read"} type
@@ -43,16 +44,20 @@ worker.addEventListener("pushsubscriptionchange", (event) => event.waitUntil(ren
 
 /** @param {MessageNote | ReadNote} note One of another type is of a later server, and says nothing to this worker. */
 async function take(note) {
+  for (const shown of await registration.getNotifications()) if (hasEnded(shown.data)) shown.close();
   if (note.type === "message") {
-    if (!(await isInSight())) await show(note);
+    if (!hasEnded(note) && !(await isInSight())) await show(note);
   } else if (note.type === "read") {
     for (const shown of await shownOf(note.conversationId)) shown.close();
   } else return;
   await navigator.setAppBadge?.(note.badge);
 }
 
+/** Whether a message has disappeared by now. @param {{expiresTimestamp?: number}} told What was told of it. */
+const hasEnded = ({ expiresTimestamp }) => expiresTimestamp !== undefined && expiresTimestamp <= Date.now() * 1000;
+
 /** @param {MessageNote} note */
-async function show({ conversationId, messageId, sentTimestamp, sender, title, snippet }) {
+async function show({ conversationId, messageId, sentTimestamp, sender, title, snippet, expiresTimestamp }) {
   // The page may have told of it already, and says more; and pushes may come in another order.
   if ((await shownOf(conversationId)).some(({ data }) => data.messageId >= messageId)) return;
   const text = snippet ?? "New message";
@@ -60,7 +65,7 @@ async function show({ conversationId, messageId, sentTimestamp, sender, title, s
     body: title && sender ? `${sender}: ${text}` : text,
     tag: conversationId,
     icon: new URL("chat/icon.svg", home).href,
-    data: { conversationId, messageId },
+    data: { conversationId, messageId, expiresTimestamp },
     // @ts-expect-error TypeScript does not know these two, and Safari and Firefox have no use for them.
     renotify: true,
     timestamp: sentTimestamp / 1000,

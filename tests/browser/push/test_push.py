@@ -131,6 +131,14 @@ async def test_what_is_told_says_who_writes_and_where(windows: Windows, world: W
     assert ["Dinner?", "New message", three] in await workers.shown()
     assert await workers.deliver({"type": "read", "conversationId": three, "badge": 2}) == 2
     assert [tag for _, _, tag in await workers.shown()] == [two, one]
+    await workers.worker.evaluate("() => { Date.now = () => 5000; }")
+    await workers.deliver({**message, "conversationId": three, "expiresTimestamp": 5_000_000})
+    assert [tag for _, _, tag in await workers.shown()] == [two, one], "it has disappeared"
+    await workers.deliver({**message, "conversationId": three, "expiresTimestamp": 5_001_000})
+    assert [tag for _, _, tag in await workers.shown()] == [two, one, three]
+    await workers.worker.evaluate("() => { Date.now = () => 5001; }")
+    await workers.deliver({"type": "read", "conversationId": two, "badge": 2})
+    assert [tag for _, _, tag in await workers.shown()] == [one], "whatever is told, what has disappeared goes"
 
 
 async def test_nothing_is_told_while_the_page_is_in_sight(windows: Windows, world: World) -> None:
