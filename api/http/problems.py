@@ -104,7 +104,9 @@ KINDS: Final[dict[str, Kind]] = {
         403, "The group was deleted", "Leave it: what came until then stays. Make another group to go on."
     ),
     "blocked_by_you": Kind(
-        403, "The user has blocked whom he writes to", "Leave it, or unblock the recipient first (unblock)."
+        403,
+        "The user has blocked whom he writes to",
+        "Leave it, or unblock the recipient first (unblock). Edits and reactions say something, too.",
     ),
     "unknown_member": Kind(
         404, "The user is not in the group", "Take a member whom fetchGroup names, or add the user first."

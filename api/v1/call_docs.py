@@ -92,6 +92,8 @@ It keeps its messageId and its place; its `lastUpdatedTimestamp` rises, so delta
 When the answer comes, the change is stored for good, and the author's mailbox shows it. The recipient's follows by
 itself. A request that got no answer can be sent again: where the text is so already, `changed` is false.
 
+Who has blocked the other one edits nothing that he has (`blocked_by_you`), and may take it back.
+
 In a group it reaches all who are in and have the message. Who may not write into the group edits nothing
 (`not_allowed`)."""
 
@@ -115,6 +117,9 @@ All forms of Unicode's emoji are taken, also those of a later Unicode than the s
 with and without a variation selector, both are the same. When the answer comes, the reaction is stored for good, and
 the mailbox of the user who asked shows it; the other's follows by itself. A request that got no answer can be sent
 again: where the user reacts so already, `changed` is false.
+
+Who has blocked the other one does not react in the conversation of the two (`blocked_by_you`), and may take a reaction
+back.
 
 In a group all who are in and have the message may react, in {MOST_KINDS} different ways to one message. Where several
 react within a second, their answers come together, up to a second later."""
@@ -262,6 +267,7 @@ CALLS: Final = (
             "unknown_conversation",
             "unknown_message",
             "not_the_author",
+            "blocked_by_you",
             *_IN_GROUPS,
             "message_unsent",
             "too_late_to_change",
@@ -301,6 +307,7 @@ CALLS: Final = (
             "not_an_emoji",
             "unknown_conversation",
             "unknown_message",
+            "blocked_by_you",
             *_IN_GROUPS,
             "message_unsent",
             "too_late_to_change",

@@ -124,7 +124,7 @@ class SendCommand(Command, eq=False):
         self.judge(self.bearer)
         plans[0].admit(self.bearer)
         may_begin = partial(_check_known, plans[1:]) if self.only_known else None
-        may_send = partial(_check_not_blocked, plans[0], self.new) if plans[0].has_any(BLOCK) else None
+        may_send = partial(_check_not_blocked, plans[0], self.new.participants) if plans[0].has_any(BLOCK) else None
         answer = plans[0].send(self.new, self.fact, may_begin, may_send)
         if isinstance(answer, Sent) and answer.message is not None:
             for recipient in plans[1:]:
@@ -137,9 +137,16 @@ def _check_known(plans: Sequence[Plan]) -> None:
         raise UnknownUser("nobody has made the recipient known")
 
 
-def _check_not_blocked(plan: Plan, new: NewSend) -> None:
-    for user_id in new.participants:
+def _check_not_blocked(plan: Plan, users: Sequence[str]) -> None:
+    for user_id in users:
         blocks.check_may_write(plan, user_id)
+
+
+def _others_told(plan: Plan, new: New) -> Sequence[str]:
+    """Whom a change says something to that they had not heard; nobody where something is taken back."""
+    says = new.content if isinstance(new, NewChange) else new.emoji
+    state = plan.conversation(new.conversation_id)
+    return state.participants if says and state is not None else ()
 
 
 class ChangeCommand(Command, eq=False):
@@ -156,13 +163,14 @@ class ChangeCommand(Command, eq=False):
         self.size_bytes = (CELL_BYTES + text_bytes(text)) * len(self.users)
 
     def decide(self, plans: Sequence[Plan]) -> CommandResult | Need:
-        """Returns Changed, or a Need. Raises TokenRevoked."""
+        """Returns Changed, or a Need. Raises TokenRevoked, BlockedByYou."""
         self.judge(self.bearer)
         plan, new = plans[0], self.new
         plan.admit(self.bearer)
         if any(blocks.block_of(holder, self.user_id) is not None for holder in plans[1:]):
             new = new._replace(with_hidden=True)
-        answer = plan.change(new, self.fact) if isinstance(new, NewChange) else plan.react(new, self.fact)
+        may = partial(_check_not_blocked, plan, _others_told(plan, new)) if plan.has_any(BLOCK) else None
+        answer = plan.change(new, self.fact, may) if isinstance(new, NewChange) else plan.react(new, self.fact, may)
         if isinstance(answer, Changed) and answer.message is not None:
             hidden = answer.hidden or (None,) * len(answer.held)
             for holder, held, kept in zip(plans[1:], answer.held, hidden, strict=True):

@@ -318,10 +318,13 @@ class Plan:
         """Adds another user's message, which the caller knows to be new to the mailbox. Returns its version here."""
         return self._deliver_new(message, message.sent_us)
 
-    def change(self, new: NewChange, fact: Fact | None = None) -> Changed | MessageNeed:
+    def change(
+        self, new: NewChange, fact: Fact | None = None, may_change: Callable[[], None] | None = None
+    ) -> Changed | MessageNeed:
         """Changes a message of the mailbox's own user. The same change again changes nothing.
 
-        UnknownConversation, UnknownMessage, NotTheAuthor, MessageUnsent, TooLateToChange.
+        UnknownConversation, UnknownMessage, NotTheAuthor, MessageUnsent, TooLateToChange. `may_change` is asked where
+        it is not so already; what it raises is raised.
         """
         stands = self._stands(new, fact)
         if isinstance(stands, MessageNeed):
@@ -329,6 +332,8 @@ class Plan:
         state, held, *of_holders = stands
         if not is_due(new, held, self._mailbox.user_id, self.now_us):
             return Changed(held.version, None)
+        if may_change is not None:
+            may_change()
         version = self.tick(0)
         change = Change(version, is_unsent=new.content is None)
         told = new.message_id, new.conversation_id, held.sender_id, state.participants, new.content or ""
@@ -337,10 +342,12 @@ class Plan:
         self._tell(message, new, version)
         return Changed(version, message, *of_holders)
 
-    def react(self, new: NewReaction, fact: Fact | None = None) -> Changed | MessageNeed:
+    def react(
+        self, new: NewReaction, fact: Fact | None = None, may_change: Callable[[], None] | None = None
+    ) -> Changed | MessageNeed:
         """Changes how the mailbox's user reacts to a message. The same reaction again changes nothing.
 
-        UnknownConversation, UnknownMessage, MessageUnsent, TooLateToChange.
+        UnknownConversation, UnknownMessage, MessageUnsent, TooLateToChange; `may_change` as `change`.
         """
         stands = self._stands(new, fact)
         if isinstance(stands, MessageNeed):
@@ -349,6 +356,8 @@ class Plan:
         user_id = self._mailbox.user_id
         if not is_reaction_due(new, held, user_id, self.now_us):
             return Changed(held.version, None)
+        if may_change is not None:
+            may_change()
         version = self.tick(0)
         reaction = Reaction(user_id, new.emoji, version)
         reactions = with_reaction(held.reactions, reaction)

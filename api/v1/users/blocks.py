@@ -128,7 +128,8 @@ no edit, unsend or reaction, no ttl, no receipt. What came before stays, as it w
 his calls are answered as ever, and nothing comes of them; but no receipts come either, by which he can guess it. In
 groups both stay members and see what the other writes there.
 
-The token's user cannot write to whom he blocks (`blocked_by_you`). The user's other devices are told by `account: true`
+The token's user cannot write to whom he blocks (`blocked_by_you`), nor edit what that one has or react to it; he may
+take it back. The user's other devices are told by `account: true`
 in fetchChanges, and ask fetchBlocks. What was hidden is kept as long as messages are, for administrators, and is never
 shown, after an unblock neither. {MOST_BLOCKS} people can be blocked in all, those included whom one has unblocked.
 

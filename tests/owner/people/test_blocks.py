@@ -229,6 +229,38 @@ async def test_nobody_writes_to_whom_he_blocks_but_for_what_he_wrote_before(*, l
 
 @both_kinds
 @virtual_time
+async def test_who_blocks_says_nothing_by_an_edit_or_a_reaction_and_takes_back_what_he_said(*, late: bool) -> None:
+    async with servers(late=late) as made:
+        node = made.node
+        theirs = await sends(node, "hello")
+        edited, unsent = await sends(node, "as it was", "bob", "ann"), await sends(node, "a secret", "bob", "ann")
+        assert (await node.change("bob", edited, "as it was edited")).changed
+        assert (await node.react("bob", theirs, "\U0001f44d")).changed
+        await made.quiet()
+        await block(node)
+        assert not (await node.change("bob", edited, "as it was edited")).changed, "the retry of one of before"
+        assert not (await node.react("bob", theirs, "\U0001f44d")).changed
+        before = await made.store.get_row(row_key("bob", SHARDS), tuple(Family))
+        for sent in (theirs, edited):
+            with pytest.raises(BlockedByYou):
+                await node.react("bob", sent, "\U0001f44e")
+        with pytest.raises(BlockedByYou):
+            await node.change("bob", edited, "a word more")
+        assert await made.store.get_row(row_key("bob", SHARDS), tuple(Family)) == before
+        assert (await node.change("bob", unsent, None)).changed
+        assert (await node.react("bob", theirs, "")).changed
+        await made.quiet()
+        shown_to_ann = parsed(await node.messages("ann"))
+        assert sorted(one["messageContent"] for one in shown_to_ann) == ["", "as it was edited", "hello"]
+        assert all("reactions" not in one for one in shown_to_ann)
+        own = await sends(node, "a note", "bob", "bob")
+        assert (await node.change("bob", own, "another note")).changed
+        await unblock(node)
+        assert (await node.change("bob", edited, "a word more")).changed
+
+
+@both_kinds
+@virtual_time
 async def test_both_may_block_each_other(*, late: bool) -> None:
     async with servers(late=late) as made:
         node = made.node

@@ -39,34 +39,39 @@ export class Blocks extends Observable {
     this.#isStale = true;
     if (this.#isLoading) return;
     this.#isLoading = true;
-    try {
-      while (this.#isStale) {
-        this.#isStale = false;
-        this.users = await this.#all();
-        this.changed();
-      }
-    } catch {
-      this.#isStale = false; // a server that cannot say it, or is away: it is asked with the next change
+    while (this.#isStale) {
+      this.#isStale = false;
+      const users = await this.#all().catch(() => null); // cannot be said, or nobody answers: asked with the next change
+      if (users === null || this.#isStale) continue; // what changed while it was asked for is newer than what it says
+      this.users = users;
+      this.changed();
     }
     this.#isLoading = false;
   }
 
   /** Null when it was done; else why not, in words without a full stop. @param {string} userId */
   block(userId) {
-    return this.#do(this.#client.block(userId, this.#options));
+    return this.#do(this.#client.block(userId, this.#options), (users) => users.add(userId));
   }
 
   /** As `block`. @param {string} userId */
   unblock(userId) {
-    return this.#do(this.#client.unblock(userId, this.#options));
+    return this.#do(this.#client.unblock(userId, this.#options), (users) => users.delete(userId));
   }
 
-  /** @param {Promise<unknown>} call @returns {Promise<?string>} */
-  async #do(call) {
+  /** What was done is shown also where the list cannot be had behind it.
+   * @param {Promise<unknown>} call @param {(users: Set<string>) => unknown} apply @returns {Promise<?string>} */
+  async #do(call, apply) {
     try {
       await call;
     } catch (error) {
       return reasonFor(error, REASONS);
+    }
+    if (this.users) {
+      const users = new Set(this.users);
+      apply(users);
+      this.users = users;
+      this.changed();
     }
     await this.load();
     return null;
