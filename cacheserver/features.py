@@ -24,7 +24,9 @@ BLOCKS: Final = "blocks"
 DELETIONS: Final = "deletions"
 DISAPPEARING: Final = "disappearing"
 ERASURE: Final = "erasure"
-KNOWN: Final = (BLOCKS, DELETIONS, DISAPPEARING, ERASURE)
+REPORTS: Final = "reports"
+"""What a report is of is a field of its message: an owner that does not know it would store words of the reporter."""
+KNOWN: Final = (BLOCKS, DELETIONS, DISAPPEARING, ERASURE, REPORTS)
 """What this Rowbox knows, ascending. A name that ever stood here keeps its meaning."""
 
 
@@ -42,3 +44,9 @@ def check_ttls(on: Collection[str]) -> None:
     """FeatureOff where messages are not to get an end, because that is not among the features that are on."""
     if DISAPPEARING not in on:
         raise FeatureOff("disappearing messages come once all servers of the cluster know them", retry_after_ms=1000)
+
+
+def check_reports(on: Collection[str]) -> None:
+    """FeatureOff where reports are not among the features that are on."""
+    if REPORTS not in on:
+        raise FeatureOff("reports come once all servers of the cluster know them", retry_after_ms=1000)

@@ -597,6 +597,30 @@ class BlocksShown(msgspec.Struct, frozen=True, array_like=True):
     quota: Quota | None = None
 
 
+class Report(msgspec.Struct, frozen=True, array_like=True):
+    """A user reports messages of others in a conversation of his: MOST_REPORTED at most; none: its newest ones."""
+
+    user_id: str
+    conversation_id: bytes
+    message_ids: tuple[bytes, ...]
+    reason: str
+    comment: str = ""
+    bearer: Bearer | None = None
+    routed: Routed | None = None
+
+
+class ReportResult(msgspec.Struct, frozen=True, array_like=True):
+    """The messages by which messages were reported, in a conversation with whoever takes reports.
+
+    `duplicate`: each of them was there before.
+    """
+
+    conversation_id: bytes
+    message_ids: tuple[bytes, ...]
+    duplicate: bool
+    quota: Quota | None = None
+
+
 class FetchHidden(msgspec.Struct, frozen=True, array_like=True):
     """What is kept hidden of those whom the user has ever blocked: `most` messages behind a place, of about `max_bytes`
     of text. For administrators: `bearer` is who looks; None: an operator.
@@ -779,6 +803,14 @@ class MailboxPort(Protocol):
 
     async def fetch_blocks(self, request: FetchBlocks) -> BlocksShown:
         """Whom a user blocks. RateLimited; PeerTooOld where the owner does not know this call yet."""
+        ...
+
+    async def report(self, request: Report) -> ReportResult:
+        """Reports messages, each once however often it is asked for, as the user's mailbox has them at the first time.
+
+        Who wrote them is told nothing. ReportsOff, FeatureOff, UnknownConversation, UnknownMessage, NotTheAuthor,
+        RateLimited, StoreOutcomeUnknown; PeerTooOld where the owner does not know this call yet.
+        """
         ...
 
     async def fetch_hidden(self, request: FetchHidden) -> HiddenPage:

@@ -3,6 +3,7 @@
     send    what writes: a send, a read mark
     fetch   what only reads: a page, the status of a send
     search  a search
+    report  a report of messages
     create  a new group, which is a row of its own; a send as well
 
 and of each group, whoever of its members asks:

@@ -43,6 +43,8 @@ from rowbox.client.calls.answers import (
     Reaction,
     ReadMark,
     Receipts,
+    Report,
+    Reported,
     Sent,
     User,
 )
@@ -123,6 +125,8 @@ __all__ = [
     "ReadMark",
     "Receipts",
     "Refused",
+    "Report",
+    "Reported",
     "Reset",
     "Sent",
     "TokenSource",

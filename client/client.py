@@ -33,6 +33,7 @@ from rowbox.client.calls.answers import (
     MessagePage,
     Noted,
     ReadMark,
+    Reported,
     Role,
     Sent,
     SignedOutDevices,
@@ -628,6 +629,24 @@ class Client:
         """Whom the user blocks: the first page, or the one behind the user `after`."""
         query: dict[str, str | int | None] = {"after": after, "pageSize": page_size}
         return await self._retried(lambda: self._transport.get("fetchBlocks", query, BlocksPage), patience_s)
+
+    async def report(
+        self,
+        conversation_id: str,
+        reason: str,
+        *,
+        message_ids: Sequence[str] = (),
+        comment: str | None = None,
+        patience_s: float | None = None,
+    ) -> Reported:
+        """Reports messages of others in a conversation, or by none the conversation as a whole.
+
+        Who wrote them is not told. Refused with the code reports_off where nobody takes reports.
+        """
+        fields: Fields = {"conversationId": conversation_id, "messageIds": list(message_ids), "reason": reason}
+        if comment is not None:
+            fields |= {"comment": comment}
+        return await self._retried(lambda: self._transport.post("report", fields, Reported), patience_s)
 
     async def fetch_hidden(
         self,

@@ -233,6 +233,12 @@ class PushOff(RowboxError):
     code = "push_off"
 
 
+class ReportsOff(RowboxError):
+    """Nobody takes reports on this server: it names no user who does."""
+
+    code = "reports_off"
+
+
 class MessageTooLarge(RowboxError):
     """More than 65,535 bytes of UTF-8 in a message, or a body over the limit."""
 

@@ -13,14 +13,15 @@ import msgspec
 
 from rowbox.mailbox.clocks.clock import US_PER_S
 from rowbox.mailbox.ids import ID_BYTES, length_prefixed
+from rowbox.mailbox.people.report import Reported
 from rowbox.mailbox.reactions import Reaction
 
 Role: TypeAlias = Literal["owner", "admin", "member"]
 """What a member may do. A group that is not deleted has one owner."""
 EventType: TypeAlias = Literal[
-    "created", "added", "removed", "left", "declined", "renamed", "settings", "role", "deleted"
+    "created", "added", "removed", "left", "declined", "renamed", "settings", "role", "deleted", "reported"
 ]
-"""What a system message tells of. Texts are stored: one that ever stood here keeps its meaning."""
+"""What a system message tells of; all but `reported` are of groups. Texts are stored: each keeps its meaning."""
 
 GROUP_PREFIX = "!g"
 SENDS_KEPT_US = 3_600 * US_PER_S
@@ -174,6 +175,8 @@ class Told(msgspec.Struct, frozen=True, array_like=True):
     """Of an event that gives a role: which."""
     owner: str | None = None
     """Of an event by which the owner is out: who is the owner now."""
+    report: Reported | None = None
+    """Of a report: of which message it is; `users` names the sender of that. Its text is that of the message."""
 
 
 class Join(msgspec.Struct, frozen=True, array_like=True):

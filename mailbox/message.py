@@ -55,6 +55,8 @@ class Message(msgspec.Struct, frozen=True, array_like=True):
     """When it ends, in all copies; 0: when retention takes it."""
     ttl_ms: int | None = None
     """Not None: it is no message. Its sender has set the conversation's ttl to this, under the id that it has."""
+    told: Told | None = None
+    """Of a report: what it is of. What an event of a group tells stands in `group`."""
 
     @property
     def sent_us(self) -> int:
@@ -106,7 +108,7 @@ def copy_of(
 
     `client_message_id`: None but in its sender's own. `sent_us` is the time in the message's id; the caller has decoded
     it already. `user_id` is whose mailbox it is; only `reactions` are shown to each user in another way. `told`: what a
-    group's system message says. `tallies`: what the user is shown of a group's reactions, in place of `reactions`.
+    system message says. `tallies`: what the user is shown of a group's reactions, in place of `reactions`.
     """
     change = message.change
     made = representation.Message(  # by position: a struct that is made by name takes longer
@@ -126,11 +128,26 @@ def copy_of(
         made = msgspec.structs.replace(made, unsent_by=change.by)
     if told is not None:
         name, role, owner = told.name or msgspec.UNSET, told.role or msgspec.UNSET, told.owner or msgspec.UNSET
-        event = representation.Event(told.type, message.sender_id, told.users, name, role, owner)
+        event = representation.Event(told.type, message.sender_id, told.users, name, role, owner, _report(told))
         made = msgspec.structs.replace(made, kind="system", event=event)
     if message.expires_us:
         made = msgspec.structs.replace(made, expires_timestamp=message.expires_us)
     return MessageCopy(message.message_id, version, epoch, representation.encode(made), came, message.expires_us)
+
+
+def _report(told: Told) -> representation.Report | msgspec.UnsetType:
+    report = told.report
+    if report is None:
+        return msgspec.UNSET
+    return representation.Report(
+        to_text(report.conversation_id),
+        to_text(report.message_id),
+        sent_timestamp(report.message_id),
+        report.reason,
+        report.comment or msgspec.UNSET,
+        report.changed_us if report.changed_us and not report.is_unsent else msgspec.UNSET,
+        True if report.is_unsent else msgspec.UNSET,
+    )
 
 
 def _shown(tallies: tuple[Tally, ...]) -> tuple[representation.Reaction, ...] | msgspec.UnsetType:

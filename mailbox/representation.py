@@ -65,8 +65,20 @@ class Reaction(Struct, rename="camel", frozen=True, forbid_unknown_fields=True, 
     mine: Annotated[bool, Meta(description="Whether the user of this mailbox is one of them.")]
 
 
+class Report(Struct, rename="camel", frozen=True, forbid_unknown_fields=True, gc=False):
+    """Which message was reported, and why. Its text is the report's, as it was in the mailbox of whoever reports."""
+
+    conversation_id: Annotated[Id, Meta(description="The conversation that the message is of.")]
+    message_id: Annotated[Id, Meta(description="The message.")]
+    sent_timestamp: Annotated[Timestamp, Meta(description="When the message was sent.")]
+    reason: Annotated[str, Meta(description="Why it was reported, as the client named it.", examples=["harassment"])]
+    comment: Annotated[str, Meta(description="What the user says about it.")] | UnsetType = UNSET
+    edited_timestamp: Annotated[Timestamp, Meta(description="When the message was edited last.")] | UnsetType = UNSET
+    unsent: Annotated[bool, Meta(description="True: it had been taken back, so there is no text.")] | UnsetType = UNSET
+
+
 class Event(Struct, rename="camel", frozen=True, forbid_unknown_fields=True, gc=False):
-    """What a system message of a group says."""
+    """What a system message says."""
 
     type: Annotated[
         EventType,
@@ -82,6 +94,7 @@ class Event(Struct, rename="camel", frozen=True, forbid_unknown_fields=True, gc=
         | UnsetType
     ) = UNSET
     owner: Annotated[UserId, Meta(description="Where the owner has left: who is the owner now.")] | UnsetType = UNSET
+    report: Annotated[Report, Meta(description="Of a report: of which message it is.")] | UnsetType = UNSET
 
 
 class Message(Struct, rename="camel", frozen=True, forbid_unknown_fields=True, gc=False):
@@ -110,7 +123,10 @@ class Message(Struct, rename="camel", frozen=True, forbid_unknown_fields=True, g
     kind: (
         Annotated[
             Literal["system"],
-            Meta(description="Nobody wrote it: it says what happened to a group. It has no text, and is never unread."),
+            Meta(
+                description="Nobody wrote it: it says what happened to a group, has no text, and is never unread; or, "
+                "with the event `reported`, what was reported, with the text of that."
+            ),
         ]
         | UnsetType
     ) = UNSET

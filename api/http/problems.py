@@ -143,6 +143,11 @@ KINDS: Final[dict[str, Kind]] = {
         "No device is told by a push of this kind on this server",
         "Go on without: Web Push needs push.vapid_key_file there. Polls and sockets tell of messages as ever.",
     ),
+    "reports_off": Kind(
+        404,
+        "Nobody takes reports on this server",
+        "Go on without: moderation.user is not set there.",
+    ),
     "not_found": Kind(404, "There is nothing at this path", "Look at the path: all calls are below /v1/."),
     "method_not_allowed": Kind(
         405, "The path does not have this method", "Use one of the methods that the header Allow names."

@@ -37,6 +37,7 @@ from rowbox.api.v1.responses import (
 from rowbox.api.v1.users.blocks import BLOCK_CALLS
 from rowbox.api.v1.users.docs import USER_CALLS
 from rowbox.api.v1.users.hidden import HIDDEN_CALLS
+from rowbox.api.v1.users.reports import REPORT_CALLS
 from rowbox.mailbox.pages.conversation_pages import MAX_DELTA
 from rowbox.mailbox.pages.feed import FIRST_CONVERSATIONS, MOST_CONVERSATIONS
 from rowbox.mailbox.reactions import MOST_KINDS
@@ -407,5 +408,6 @@ CALLS: Final = (
     *USER_CALLS,
     *PRESENCE_CALLS,
     *BLOCK_CALLS,
+    *REPORT_CALLS,
     *HIDDEN_CALLS,
 )

@@ -3,8 +3,8 @@ They know nothing of HTTP.
 
 editMessage, unsendMessage, react, markRead, setTtl and what changes conversations, groups, devices, profiles or blocks
 count against the send limit, because they write; sendStatus, fetchGroup, fetchDevices, fetchUser, fetchUsers,
-fetchBlocks, fetchHidden, fetchPresence, heartbeat and connect against the fetch limit, because they do not. search has
-a limit of its own.
+fetchBlocks, fetchHidden, fetchPresence, heartbeat and connect against the fetch limit, because they do not. search and
+report have limits of their own.
 """
 
 from collections.abc import Awaitable, Callable
@@ -50,6 +50,7 @@ from rowbox.api.v1.responses import (
 )
 from rowbox.api.v1.users.blocks import BlockRequests, encode_block, encode_blocks
 from rowbox.api.v1.users.hidden import encode_hidden, parse_fetch_hidden
+from rowbox.api.v1.users.reports import encode_report, parse_report
 from rowbox.api.v1.users.requests import UserRequests
 from rowbox.api.v1.users.types import encode_account, encode_deleted, encode_user, encode_users
 from rowbox.cacheserver.ephemeral.port import PresencePort
@@ -145,6 +146,7 @@ class Handlers:
             Operation("block", "POST", "/v1/block", "send", self._blocking(self._blocks.block)),
             Operation("unblock", "POST", "/v1/unblock", "send", self._blocking(self._blocks.unblock)),
             Operation("fetchBlocks", "GET", "/v1/fetchBlocks", "fetch", self.fetch_blocks),
+            Operation("report", "POST", "/v1/report", "report", self.report),
             Operation("fetchHidden", "GET", "/v1/fetchHidden", "fetch", self.fetch_hidden),
         ]
 
@@ -312,6 +314,10 @@ class Handlers:
     async def fetch_blocks(self, call: Call) -> CallResult:
         shown = await self._port.fetch_blocks(self._blocks.fetch(call.query, call.claims))
         return CallResult(200, encode_blocks(shown), shown.quota)
+
+    async def report(self, call: Call) -> CallResult:
+        result = await self._port.report(parse_report(call.take_body(), call.claims))
+        return CallResult(200 if result.duplicate else 201, encode_report(result), result.quota)
 
     async def fetch_hidden(self, call: Call) -> CallResult:
         request = parse_fetch_hidden(call.query, call.claims, call.page_bytes, self._read_user_id)

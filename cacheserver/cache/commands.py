@@ -124,7 +124,8 @@ class SendCommand(Command, eq=False):
         self.judge(self.bearer)
         plans[0].admit(self.bearer)
         may_begin = partial(_check_known, plans[1:]) if self.only_known else None
-        may_send = partial(_check_not_blocked, plans[0], self.new.participants) if plans[0].has_any(BLOCK) else None
+        is_checked = plans[0].has_any(BLOCK) and self.new.told is None
+        may_send = partial(_check_not_blocked, plans[0], self.new.participants) if is_checked else None
         answer = plans[0].send(self.new, self.fact, may_begin, may_send)
         if isinstance(answer, Sent) and answer.message is not None:
             for recipient in plans[1:]:

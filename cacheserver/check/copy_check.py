@@ -110,7 +110,8 @@ class CopyCheck:
         copy = await self._copy(holder, message)
         if copy is None or _changed_at(copy) < _changed_at(message):
             told = message.message_id, message.conversation_id, message.sender_id, participants, message.content
-            self._on_missing(holder, Message(*told, message.change, expires_us=message.expires_us))
+            sent = Message(*told, message.change, expires_us=message.expires_us, told=message.told)
+            self._on_missing(holder, sent)
         if copy is None:
             report(Code.COPY_MISSING, f"{holder} has no copy of message {message.message_id.hex()}")
         elif _changed_at(copy) < _changed_at(message):

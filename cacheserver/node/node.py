@@ -69,6 +69,8 @@ from rowbox.cacheserver.port import (
     React,
     ReceiptsResult,
     RegisterDevice,
+    Report,
+    ReportResult,
     Search,
     Send,
     SendResult,
@@ -305,6 +307,10 @@ class Node:
     async def fetch_blocks(self, request: FetchBlocks) -> BlocksShown:
         """See MailboxPort."""
         return await self._at_work(request.user_id).fetch_blocks(request)
+
+    async def report(self, request: Report) -> ReportResult:
+        """See MailboxPort."""
+        return await self._at_work(request.user_id).report(request)
 
     async def fetch_hidden(self, request: FetchHidden) -> HiddenPage:
         """See MailboxPort."""

@@ -62,7 +62,7 @@ from rowbox.cacheserver.commit.pipeline import Pipeline, PipelineLimits
 from rowbox.cacheserver.delivery.delivery import Delivery
 from rowbox.cacheserver.delivery.group_events import Delivered
 from rowbox.cacheserver.delivery.recovery import Recovery
-from rowbox.cacheserver.features import check_deed, check_ttls
+from rowbox.cacheserver.features import check_deed, check_reports, check_ttls
 from rowbox.cacheserver.fetch.feed import Feed
 from rowbox.cacheserver.fetch.feed_pages import FeedPages
 from rowbox.cacheserver.fetch.fetches import Fetches
@@ -82,6 +82,7 @@ from rowbox.cacheserver.people.erasures import Erasures
 from rowbox.cacheserver.people.first_messages import FirstMessages
 from rowbox.cacheserver.people.presence import PresenceRules
 from rowbox.cacheserver.people.profiles import Profiles
+from rowbox.cacheserver.people.reports import Reports
 from rowbox.cacheserver.port import (
     AccountResult,
     AskPresence,
@@ -120,6 +121,8 @@ from rowbox.cacheserver.port import (
     React,
     ReceiptsResult,
     RegisterDevice,
+    Report,
+    ReportResult,
     Routed,
     Search,
     Send,
@@ -318,9 +321,11 @@ class Owner:
             time,
             longest_token_s=longest_token_s(settings.auth),
         )
-        self.pushes: Pushes | None = None
-        if push is not None:
-            self.pushes = Pushes(push, self.table, self.pipeline.submit, settings.push.content, time.seen_us)
+        self.pushes: Pushes | None = (
+            Pushes(push, self.table, self.pipeline.submit, settings.push.content, time.seen_us)
+            if push is not None
+            else None
+        )
         self.devices = DeviceCalls(
             self.table,
             self.pipeline.submit,
@@ -380,6 +385,15 @@ class Owner:
             self.table, self.revocations, self._limits, self._shows_presence, self._was_active
         )
         self.blocks = BlockCalls(self.table, self._reader, self.revocations, self._limits, time.seen_us)
+        self.reports = Reports(
+            settings.moderation.user,
+            self.table,
+            self._reader,
+            self.revocations,
+            time.seen_us,
+            self._send_report,
+            self._random,
+        )
         self._only_known = settings.users.policy == "known"
         self.first_messages = FirstMessages(self.table, self.profiles)
         self.front_door = FrontDoor(
@@ -619,6 +633,20 @@ class Owner:
             if not pending and not is_held(grant):
                 pending = len(others)  # it is in the store, and nobody here knows any more who has it
         return _send_result(answer.record, pending, duplicate=answer.is_duplicate, quota=quota)
+
+    async def _send_report(self, new: NewSend, bearer: Bearer | None, routed: Routed | None) -> Sent:
+        """Sends a report, which its sender's blocks do not refuse, nor that nobody has made its recipient known."""
+        if self.delivery.refuses(new.sender_id):
+            raise Overloaded("too many messages are on their way", retry_after_ms=1000)
+        joint = () if self._store.late_writes else tuple(one for one in new.participants if one != new.sender_id)
+        future: asyncio.Future[CommandResult] = self._loop.create_future()
+        judge = self.revocations.check_again
+        self.pipeline.submit(SendCommand(new, joint, bearer, judge, future=future, routed=routed))
+        answer = await future
+        assert isinstance(answer, Sent)
+        if self._store.late_writes:
+            await self.delivery.wait(new.sender_id, answer.record.message_id)
+        return answer
 
     async def send_status(self, user_id: str, client_message_id: str, bearer: Bearer | None = None) -> SendResult:
         """See MailboxPort."""
@@ -964,6 +992,15 @@ class Owner:
     def fetch_blocks(self, request: FetchBlocks) -> Coroutine[Any, Any, BlocksShown]:
         """See MailboxPort."""
         return self.blocks.fetch(request)
+
+    async def report(self, request: Report) -> ReportResult:
+        """See MailboxPort."""
+        bearer = request.bearer
+        if not self.revocations.admits_write(request.user_id, bearer):
+            await self._admit_in_line(request.user_id, bearer, request.routed)
+        check_reports(self._ownership.features)
+        quota = self._limits.take("report", request.user_id)
+        return msgspec.structs.replace(await self.reports.report(request), quota=quota)
 
     def fetch_hidden(self, request: FetchHidden) -> Coroutine[Any, Any, HiddenPage]:
         """See MailboxPort."""

@@ -50,6 +50,8 @@ from rowbox.cacheserver.port import (
     React,
     ReceiptsResult,
     RegisterDevice,
+    Report,
+    ReportResult,
     RevocationPort,
     Search,
     Send,
@@ -179,6 +181,7 @@ def _add_writes(handlers: Handlers, port: MailboxPort, check: CheckRoute) -> Non
     handlers.add(calls.SET_PUSH, _checked(check, port.set_push))
     handlers.add(calls.SIGN_OUT, _checked(check, port.sign_out))
     handlers.add(calls.CHANGE_ACCOUNT, _checked(check, port.change_account))
+    handlers.add(calls.REPORT, _checked(check, port.report))
 
 
 def _add_reads(handlers: Handlers, port: MailboxPort, check: CheckRoute) -> None:
@@ -344,6 +347,10 @@ class RemoteMailboxes:
     async def fetch_blocks(self, request: FetchBlocks, *, timeout_s: float | None = None) -> BlocksShown:
         """See MailboxPort."""
         return await self._of_newer(self._call(calls.FETCH_BLOCKS, request, timeout_s))
+
+    async def report(self, request: Report, *, timeout_s: float | None = None) -> ReportResult:
+        """See MailboxPort."""
+        return await self._of_newer(self._call(calls.REPORT, request, timeout_s))
 
     async def fetch_hidden(self, request: FetchHidden, *, timeout_s: float | None = None) -> HiddenPage:
         """See MailboxPort."""

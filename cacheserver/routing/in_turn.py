@@ -50,6 +50,8 @@ from rowbox.cacheserver.port import (
     React,
     ReceiptsResult,
     RegisterDevice,
+    Report,
+    ReportResult,
     Routed,
     Search,
     Send,
@@ -71,7 +73,17 @@ from rowbox.mailbox.revocation import Bearer
 
 _Result = TypeVar("_Result")
 _Ordered: TypeAlias = (
-    Send | MarkRead | ChangeMessage | React | SetTtl | ChangeGroup | RegisterDevice | SetPush | SignOut | ChangeAccount
+    Send
+    | MarkRead
+    | ChangeMessage
+    | React
+    | SetTtl
+    | ChangeGroup
+    | RegisterDevice
+    | SetPush
+    | SignOut
+    | ChangeAccount
+    | Report
 )
 
 
@@ -141,6 +153,12 @@ class InTurn:
         if request.routed is None:
             return await self._target.change_account(request)
         return await self._in_turn(request.user_id, request.routed, self._target.change_account, request)
+
+    async def report(self, request: Report) -> ReportResult:
+        """As `send`."""
+        if request.routed is None:
+            return await self._target.report(request)
+        return await self._in_turn(request.user_id, request.routed, self._target.report, request)
 
     async def _in_turn(
         self,

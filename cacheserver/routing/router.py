@@ -28,7 +28,7 @@ import msgspec
 
 from rowbox.cacheserver.background import background_samples
 from rowbox.cacheserver.budget import text_bytes
-from rowbox.cacheserver.features import check_deed, check_ttls
+from rowbox.cacheserver.features import check_deed, check_reports, check_ttls
 from rowbox.cacheserver.port import (
     AccountResult,
     AskPresence,
@@ -65,6 +65,8 @@ from rowbox.cacheserver.port import (
     React,
     ReceiptsResult,
     RegisterDevice,
+    Report,
+    ReportResult,
     Routed,
     Search,
     Send,
@@ -252,6 +254,16 @@ class Router:
 
         def ask(target: Target, routed: Routed) -> Awaitable[AccountResult]:
             return target.change_account(ChangeAccount(*asked, routed))
+
+        return await self._write(request.user_id, request.bearer, WRITE_BYTES, ask)
+
+    async def report(self, request: Report) -> ReportResult:
+        """See MailboxPort. `duplicate` is True too where an earlier try did it whose answer was lost."""
+        check_reports(self._view.features)
+        asked = (request.user_id, request.conversation_id, request.message_ids, request.reason, request.comment)
+
+        def ask(target: Target, routed: Routed) -> Awaitable[ReportResult]:
+            return target.report(Report(*asked, request.bearer, routed))
 
         return await self._write(request.user_id, request.bearer, WRITE_BYTES, ask)
 

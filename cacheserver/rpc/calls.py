@@ -47,6 +47,8 @@ from rowbox.cacheserver.port import (
     React,
     ReceiptsResult,
     RegisterDevice,
+    Report,
+    ReportResult,
     Search,
     Send,
     SendResult,
@@ -230,6 +232,7 @@ REACT = CallSpec("react", React, ChangeResult, Lane.REQUESTS, writes=True)
 SET_TTL = CallSpec("set_ttl", SetTtl, TtlResult, Lane.REQUESTS, writes=True)
 CHANGE_ACCOUNT = CallSpec("change_account", ChangeAccount, AccountResult, Lane.REQUESTS, writes=True)
 FETCH_BLOCKS = CallSpec("fetch_blocks", FetchBlocks, BlocksShown, Lane.REQUESTS, writes=False)
+REPORT = CallSpec("report", Report, ReportResult, Lane.REQUESTS, writes=True)
 FETCH_HIDDEN = CallSpec("fetch_hidden", FetchHidden, HiddenPage, Lane.REQUESTS, writes=False)
 FETCH_USERS = CallSpec("fetch_users", FetchUsers, UsersShown, Lane.REQUESTS, writes=False)
 CHANGE_GROUP = CallSpec("change_group", ChangeGroup, GroupResult, Lane.REQUESTS, writes=True)

@@ -150,11 +150,24 @@ class ChangedGroup(Struct, rename="camel", kw_only=True, frozen=True):
     """False: it was so already, maybe by an earlier try of the same call."""
 
 
+class Report(Struct, rename="camel", kw_only=True, frozen=True):
+    """Which message was reported, and why. Its text is that of the report."""
+
+    conversation_id: str
+    message_id: str
+    sent_timestamp: int
+    reason: str
+    comment: str | None = None
+    edited_timestamp: int | None = None
+    unsent: bool = False
+    """Whether it had been taken back."""
+
+
 class GroupEvent(Struct, rename="camel", kw_only=True, frozen=True):
-    """What a system message of a group says."""
+    """What a system message says."""
 
     type: str
-    """created, added, removed, left, declined, renamed, settings, role, deleted; more may come."""
+    """created, added, removed, left, declined, renamed, settings, role, deleted, reported; more may come."""
     actor: str
     users: tuple[str, ...]
     """Whom it happened to; the first of many."""
@@ -164,6 +177,8 @@ class GroupEvent(Struct, rename="camel", kw_only=True, frozen=True):
     """The role that this gave: owner, admin or member. Whoever was the owner is an admin then."""
     owner: str | None = None
     """Where the owner has left: who is the owner now."""
+    report: Report | None = None
+    """Of a report: which message it is of."""
 
 
 class Message(Struct, rename="camel", kw_only=True, frozen=True):
@@ -193,7 +208,7 @@ class Message(Struct, rename="camel", kw_only=True, frozen=True):
     """By emoji, the one that was first used first."""
 
     kind: str | None = None
-    """"system": nobody wrote it, `event` says what happened to a group."""
+    """"system": nobody wrote it, `event` says what happened to a group, or what was reported."""
     event: GroupEvent | None = None
 
     @property
@@ -355,6 +370,15 @@ class BlocksPage(Struct, rename="camel", kw_only=True, frozen=True):
 
     blocks: tuple[BlockedUser, ...]
     has_more: bool
+
+
+class Reported(Struct, rename="camel", kw_only=True, frozen=True):
+    """Messages that are reported: `message_ids` are the reports, in the conversation with whoever takes them."""
+
+    conversation_id: str
+    message_ids: tuple[str, ...]
+    duplicate: bool
+    """All of it was reported before, by a first try perhaps."""
 
 
 class HiddenMessage(Struct, rename="camel", kw_only=True, frozen=True):

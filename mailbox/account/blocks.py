@@ -14,6 +14,7 @@ reads a mailbox for its user finds it. The sender's row and its owner hear what 
     hidden stays    What was hidden once is not shown later, nor what is done to it later.
     deleted         Who deletes his copy of the conversation deletes what he was shown; what is hidden stays. What
                     is done to a message that he deleted is dropped, behind a block too: he may have deleted that, too.
+    reports         A report is never hidden: whoever judges what is reported has to have it.
 
 What is kept of a message is its first text and its last one, also where it is taken back then: an edit takes the edit
 before it away, so that who is blocked makes no message that takes ever longer to be read. So does a reaction: its cell
@@ -90,7 +91,7 @@ def deliver_new(plan: Plan, message: Message) -> int:
     if plan.is_erased:
         return 0
     block = block_of(plan, message.sender_id)
-    if block is None or not block.is_on:
+    if block is None or not block.is_on or message.told is not None:
         return plan.deliver_new(message)
     version = plan.tick(message.sent_us)
     return _hide(plan, block.with_hidden(message.message_id, version, plan.epoch), message)

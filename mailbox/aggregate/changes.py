@@ -75,6 +75,7 @@ def is_due(new: NewChange, held: MessageCell, user_id: str, now_us: int) -> bool
     NotTheAuthor, MessageUnsent, TooLateToChange. A change that was made is answered the same for ever after, also when
     it would be too late to make it.
     """
+    _check_is_text(held)
     if held.sender_id != user_id:
         raise NotTheAuthor("somebody else wrote this message")
     if held.is_unsent and new.content is not None:
@@ -88,8 +89,10 @@ def is_due(new: NewChange, held: MessageCell, user_id: str, now_us: int) -> bool
 def is_reaction_due(new: NewReaction, held: MessageCell, user_id: str, now_us: int) -> bool:
     """Whether `new`, asked for by `user_id`, shows `held` in another way; False: it is so already.
 
-    MessageUnsent, TooLateToChange: as `is_due`. Of a message that was taken back every reaction is taken back.
+    NotTheAuthor, MessageUnsent, TooLateToChange: as `is_due`. Of a message that was taken back every reaction is taken
+    back.
     """
+    _check_is_text(held)
     known = reaction_of(held.reactions, user_id)
     if new.emoji == (known.emoji if known is not None else ""):
         return False
@@ -97,6 +100,11 @@ def is_reaction_due(new: NewReaction, held: MessageCell, user_id: str, now_us: i
         raise MessageUnsent("this message was taken back")
     _check_window(new, now_us)
     return True
+
+
+def _check_is_text(held: MessageCell) -> None:
+    if held.told is not None:
+        raise NotTheAuthor("this message is a report: it stays as it is")
 
 
 def _check_window(new: New, now_us: int) -> None:

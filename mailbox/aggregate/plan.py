@@ -79,6 +79,8 @@ class NewSend(NamedTuple):
     client_id_hash: bytes
     payload_hash: bytes
     entropy: int
+    told: Told | None = None
+    """Of a report: what it is of. A report has no end, whatever ttl its conversation has."""
 
 
 class Sent(NamedTuple):
@@ -610,12 +612,17 @@ class Plan:
         if is_far_ahead(self.now_us, version):
             sent_us = date_of_send(self.now_us, version, newest_us, sent_timestamp(old.read_mark))
         message = Message(
-            message_id(sent_us, new.entropy), new.conversation_id, new.sender_id, new.participants, new.content
+            message_id(sent_us, new.entropy),
+            new.conversation_id,
+            new.sender_id,
+            new.participants,
+            new.content,
+            told=new.told,
         )
-        if TTL.letter in self._mailbox.others or TTL.letter in self.others:
+        if new.told is None and (TTL.letter in self._mailbox.others or TTL.letter in self.others):
             message = self._with_end(message, sent_us)
         epoch = self._mailbox.epoch
-        self.add_copy(message, sent_us, version, new.client_message_id, old.last_message_id)
+        self.add_copy(message, sent_us, version, new.client_message_id, old.last_message_id, new.told)
         record = DedupeCell(
             new.client_id_hash, epoch, version, message.message_id, new.conversation_id, new.payload_hash
         )
@@ -638,7 +645,7 @@ class Plan:
         version = self.tick(sent_us)
         conversation_id = message.conversation_id
         old = self.conversation(conversation_id) or Conversation.new(message.participants, version)
-        self.add_copy(message, sent_us, version, None, old.last_message_id)
+        self.add_copy(message, sent_us, version, None, old.last_message_id, message.told)
         state = old.with_delivered(message, version, self._mailbox.epoch)
         if message.change is None:
             kind = ChangeKind.MESSAGE

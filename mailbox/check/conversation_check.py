@@ -137,6 +137,7 @@ class ConversationCheck:
         if takes_part and sender != state.last_sender_id:  # another's is a matter of PARTICIPANTS
             self._find(Code.LAST_SENDER, f"ends with a message of {sender}, says {state.last_sender_id}")
         has_no_text = state.last_is_unsent or (state.group is not None and is_quiet(state.last_message_id))
+        has_no_text |= newest is not None and newest.told is not None  # a report of what was taken back
         if not (state.snippet or has_no_text or may_be_gone):
             self._find(Code.SNIPPET, "has no snippet, and its newest message cannot have expired")
 

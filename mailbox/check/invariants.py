@@ -269,7 +269,7 @@ class RowCheck:
             text = f"message {cell.message_id.hex()} was sent at {sent_us} and came with version {cell.came}"
             self._report(Code.SENT_TIMESTAMP, text)
         self._sends.reactions(cell)
-        if is_own and cell.told is None:
+        if is_own and (cell.told is None or not self._is_group):
             self._sends.message(cell)
         elif is_own:
             self._sends.told(cell)

@@ -554,6 +554,19 @@ class UsersSettings(Struct, frozen=True, kw_only=True):
     ] = False
 
 
+class ModerationSettings(Struct, frozen=True, kw_only=True):
+    """Who takes what users report."""
+
+    user: Annotated[
+        str,
+        Meta(
+            pattern=r"^[A-Za-z0-9._@+:\-]{0,128}$",
+            description="The user whose mailbox gets what others report, a message for each message that is reported. "
+            "Empty: nobody reports. The same on all servers of a cluster.",
+        ),
+    ] = ""
+
+
 class PollSettings(Struct, frozen=True, kw_only=True):
     """Long polls, each of which holds a connection."""
 
@@ -663,13 +676,13 @@ class PushSettings(Struct, frozen=True, kw_only=True):
     ] = ""
 
 
-LimitClass: TypeAlias = Literal["send", "fetch", "create", "search"]
+LimitClass: TypeAlias = Literal["send", "fetch", "create", "search", "report"]
 """The class of a request, against whose limit it counts: for calls that write, for calls that only read, for what both
-sends and makes a row, and for searches."""
+sends and makes a row, for searches, and for reports."""
 
 
 class RateLimitSettings(Struct, frozen=True, kw_only=True):
-    """A token bucket per user for sends, one for fetches, one for searches, and one for the groups that he creates."""
+    """A token bucket per user for sends, one for fetches, for searches, for reports, and for the groups he creates."""
 
     enabled: Annotated[bool, Meta(description="Whether any limit holds.")] = True
     send_burst: Annotated[
@@ -697,6 +710,12 @@ class RateLimitSettings(Struct, frozen=True, kw_only=True):
     search_per_second: Annotated[
         float, Meta(ge=0, le=1_000_000, description="Searches a user regains each second; 0: no limit on searches.")
     ] = 1.0
+    report_burst: Annotated[
+        int, Meta(ge=0, le=1_000_000, description="Reports a user may make at once; 0: no limit on reports.")
+    ] = 10
+    report_per_second: Annotated[
+        float, Meta(ge=0, le=1_000_000, description="Reports a user regains each second; 0: no limit on reports.")
+    ] = 0.02
     max_buckets: Annotated[
         int, Meta(ge=1, le=10_000_000, description="Users whose buckets are remembered; the longest idle is forgotten.")
     ] = 200_000
@@ -712,6 +731,8 @@ class RateLimitSettings(Struct, frozen=True, kw_only=True):
             burst, per_second = self.create_burst, self.create_per_second
         elif name == "search":
             burst, per_second = self.search_burst, self.search_per_second
+        elif name == "report":
+            burst, per_second = self.report_burst, self.report_per_second
         return (burst, per_second) if self.enabled and burst and per_second else None
 
 
@@ -729,6 +750,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     messages: MessageSettings = MessageSettings()
     groups: GroupsSettings = GroupsSettings()
     users: UsersSettings = UsersSettings()
+    moderation: ModerationSettings = ModerationSettings()
     poll: PollSettings = PollSettings()
     sockets: SocketSettings = SocketSettings()
     search: SearchSettings = SearchSettings()

@@ -68,6 +68,8 @@ def test_they_have_the_same_calls() -> None:
         ("BlocksPage", python.BlocksPage),
         ("HiddenMessage", python.HiddenMessage),
         ("HiddenPage", python.HiddenPage),
+        ("Report", python.Report),
+        ("Reported", python.Reported),
         ("User", python.User),
         ("FetchedUsers", python.FetchedUsers),
         ("Presence", python.Presence),

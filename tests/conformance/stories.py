@@ -552,6 +552,14 @@ async def blocks_hide(caller: Caller) -> None:
         await caller.request(words, "GET", "/v1/fetchHidden", "root", params=asked, is_admin=True)
 
 
+async def nobody_takes_reports(caller: Caller) -> None:
+    sent = await caller.send("mallory", "alice", "an insult", "1")
+    place = {"conversationId": sent.json["conversationId"]}
+    await caller.post("alice", "report", **place, reason="spam", messageIds=[sent.json["messageId"]])
+    await caller.post("alice", "report", **place)
+    await caller.post("alice", "report", **place, reason="spam", comment="x" * 1001)
+
+
 async def users_are_known(caller: Caller) -> None:
     async def made_known(who: str, **fields: Json) -> None:
         body = json.dumps({"userId": caller.user(who), **fields}).encode()
@@ -721,6 +729,7 @@ STORIES: Final[tuple[Story, ...]] = (
     what_is_refused,
     an_admin_acts_for_others,
     blocks_hide,
+    nobody_takes_reports,
     users_are_known,
     conversations_are_set,
     conversations_are_deleted,

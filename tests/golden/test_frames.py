@@ -49,6 +49,8 @@ from rowbox.cacheserver.port import (
     React,
     ReceiptsResult,
     RegisterDevice,
+    Report,
+    ReportResult,
     Routed,
     Search,
     Send,
@@ -211,6 +213,8 @@ VALUES: Mapping[str, Any] = {
     "FetchBlocks": FetchBlocks("alice", "bob", 100, BEARER),
     "BlocksShown": BlocksShown((BlockShown("mallory", 7),), True, QUOTA),
     "ChangeAccount, a deletion": ChangeAccount("alice", DeleteConversation(ID), BEARER, Routed(8, 9)),
+    "Report": Report("alice", ID, (OTHER_ID,), "harassment", "every day", BEARER, Routed(8, 9)),
+    "ReportResult": ReportResult(ID, (OTHER_ID,), duplicate=True, quota=QUOTA),
     "FetchHidden": FetchHidden("alice", 100, 1_000_000, (ID, OTHER_ID), BEARER),
     "HiddenPage": HiddenPage(
         (HiddenShown(ID, OTHER_ID, "mallory", "hello", 7, Change(6), (Reaction("mallory", "\U0001f44d", 5),)),),

@@ -41,6 +41,8 @@ from rowbox.cacheserver.port import (
     React,
     ReceiptsResult,
     RegisterDevice,
+    Report,
+    ReportResult,
     Search,
     Send,
     SendResult,
@@ -157,6 +159,10 @@ class ScriptedPort:
     async def fetch_blocks(self, request: FetchBlocks) -> BlocksShown:
         self._called(request)
         return self.blocks
+
+    async def report(self, request: Report) -> ReportResult:
+        self._called(request)
+        return ReportResult(request.conversation_id, request.message_ids, duplicate=False, quota=self.quota)
 
     async def fetch_hidden(self, request: FetchHidden) -> HiddenPage:
         self._called(request)

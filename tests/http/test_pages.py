@@ -214,6 +214,7 @@ def test_answers_may_gain_fields_and_requests_may_not() -> None:
         "Unblock",
         "DeleteConversation",
         "SetConversationTtl",
+        "ReportMessages",
     }
 
 

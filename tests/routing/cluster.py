@@ -53,6 +53,8 @@ from rowbox.cacheserver.port import (
     React,
     ReceiptsResult,
     RegisterDevice,
+    Report,
+    ReportResult,
     Search,
     Send,
     SendResult,
@@ -267,6 +269,9 @@ class ModelOwner:
         raise NotImplementedError
 
     async def fetch_blocks(self, request: FetchBlocks) -> BlocksShown:
+        raise NotImplementedError
+
+    async def report(self, request: Report) -> ReportResult:
         raise NotImplementedError
 
     async def fetch_hidden(self, request: FetchHidden) -> HiddenPage:
@@ -518,6 +523,9 @@ class ModelLink:
 
     async def fetch_blocks(self, request: FetchBlocks) -> BlocksShown:
         return await self._call(lambda: self._served.fetch_blocks(request))
+
+    async def report(self, request: Report) -> ReportResult:
+        return await self._call(lambda: self._served.report(request), writes=True)
 
     async def fetch_hidden(self, request: FetchHidden) -> HiddenPage:
         return await self._call(lambda: self._served.fetch_hidden(request))

@@ -41,6 +41,8 @@ from rowbox.cacheserver.port import (
     React,
     ReceiptsResult,
     RegisterDevice,
+    Report,
+    ReportResult,
     Search,
     Send,
     SendResult,
@@ -140,6 +142,10 @@ class ScriptedTarget:
 
     async def fetch_blocks(self, request: FetchBlocks) -> BlocksShown:
         answer: BlocksShown = await self._ask(request)
+        return answer
+
+    async def report(self, request: Report) -> ReportResult:
+        answer: ReportResult = await self._ask(request)
         return answer
 
     async def fetch_hidden(self, request: FetchHidden) -> HiddenPage:

@@ -25,7 +25,7 @@ export function fullName(userId, nameOf) {
  * @param {NameOf} nameOf
  * @returns {?string}
  */
-export function sentenceOf({ type, actor, users, name, role, owner }, userId, nameOf) {
+export function sentenceOf({ type, actor, users, name, role, owner, report }, userId, nameOf) {
   const called = (/** @type {string} */ user) => withinWords(nameOf(user));
   const who = actor === userId ? "You" : called(actor);
   const named = users.map((user) => (user === userId ? "you" : called(user)));
@@ -52,6 +52,8 @@ export function sentenceOf({ type, actor, users, name, role, owner }, userId, na
       return `${who} changed the group’s settings`;
     case "deleted":
       return `${who} deleted the group`;
+    case "reported":
+      return report ? `${who} reported a message of ${whom} (${[report.reason, report.comment].filter(Boolean).join(": ")})` : null;
     default:
       return null;
   }

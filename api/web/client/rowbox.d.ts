@@ -60,6 +60,7 @@ declare const ANSWERS: {
     unblock: string;
     fetchBlocks: string;
     fetchHidden: string;
+    report: string;
     registerDevice: string;
     fetchDevices: string;
     setPush: string;
@@ -105,7 +106,7 @@ export type Message = {
      */
     expiresTimestamp?: number;
     /**
-     * Nobody wrote it: `event` says what happened to a group.
+     * Nobody wrote it: `event` says what happened to a group, or what was reported.
      */
     kind?: "system";
     event?: GroupEvent;
@@ -127,7 +128,7 @@ export type Reaction = {
 };
 export type GroupEvent = {
     /**
-     * created, added, removed, left, declined, renamed, settings, role, deleted; more may come.
+     * created, added, removed, left, declined, renamed, settings, role, deleted, reported; more may come.
      */
     type: string;
     /**
@@ -150,6 +151,22 @@ export type GroupEvent = {
      * Where the owner has left: who is the owner now.
      */
     owner?: string;
+    /**
+     * Of a report: which message it is of. Its text is the report's.
+     */
+    report?: Report;
+};
+export type Report = {
+    conversationId: string;
+    messageId: string;
+    sentTimestamp: number;
+    reason: string;
+    comment?: string;
+    editedTimestamp?: number;
+    /**
+     * True: it had been taken back.
+     */
+    unsent?: boolean;
 };
 export type Conversation = {
     conversationId: string;
@@ -349,6 +366,20 @@ export type BlocksPage = {
      * Whether there are others behind the last one.
      */
     hasMore: boolean;
+};
+export type Reported = {
+    /**
+     * The conversation with whoever takes reports.
+     */
+    conversationId: string;
+    /**
+     * The reports in it.
+     */
+    messageIds: string[];
+    /**
+     * All of it was reported before, by a first try perhaps.
+     */
+    duplicate: boolean;
 };
 export type HiddenMessage = {
     messageId: string;
@@ -718,7 +749,7 @@ export type Served<Page extends PageTail> = Omit<Page, "lastUpdatedTimestamp"> &
  * @property {Reaction[]} [reactions] By emoji, the one that was first used first.
  * @property {number} [expiresTimestamp] When it disappears, the same in every copy: whoever keeps messages drops it then,
  *   because nothing else tells of it.
- * @property {"system"} [kind] Nobody wrote it: `event` says what happened to a group.
+ * @property {"system"} [kind] Nobody wrote it: `event` says what happened to a group, or what was reported.
  * @property {GroupEvent} [event]
  *
  * @typedef {object} Reaction One emoji of those with which users react to a message.
@@ -728,12 +759,22 @@ export type Served<Page extends PageTail> = Omit<Page, "lastUpdatedTimestamp"> &
  * @property {boolean} mine Whether the user of this client is one of them.
  *
  * @typedef {object} GroupEvent
- * @property {string} type created, added, removed, left, declined, renamed, settings, role, deleted; more may come.
+ * @property {string} type created, added, removed, left, declined, renamed, settings, role, deleted, reported; more may come.
  * @property {string} actor Who did it.
  * @property {string[]} users Whom it happened to; the first of many.
  * @property {string} [name] The group's name, where this gave it one.
  * @property {string} [role] The role that this gave: owner, admin or member. Whoever was the owner is an admin then.
  * @property {string} [owner] Where the owner has left: who is the owner now.
+ * @property {Report} [report] Of a report: which message it is of. Its text is the report's.
+ *
+ * @typedef {object} Report Which message was reported, and why.
+ * @property {string} conversationId
+ * @property {string} messageId
+ * @property {number} sentTimestamp
+ * @property {string} reason
+ * @property {string} [comment]
+ * @property {number} [editedTimestamp]
+ * @property {boolean} [unsent] True: it had been taken back.
  *
  * @typedef {object} Conversation
  * @property {string} conversationId
@@ -838,6 +879,11 @@ export type Served<Page extends PageTail> = Omit<Page, "lastUpdatedTimestamp"> &
  * @typedef {object} BlocksPage Some of those whom the user blocks, by their userIds.
  * @property {BlockedUser[]} blocks
  * @property {boolean} hasMore Whether there are others behind the last one.
+ *
+ * @typedef {object} Reported Messages that are reported.
+ * @property {string} conversationId The conversation with whoever takes reports.
+ * @property {string[]} messageIds The reports in it.
+ * @property {boolean} duplicate All of it was reported before, by a first try perhaps.
  *
  * @typedef {object} HiddenMessage What was kept at one time of a message that is hidden: of one message there are several,
  *   where something was done to it.
@@ -1380,6 +1426,17 @@ export declare class Rowbox {
         after?: string;
         pageSize?: number;
     } & CallOptions): Promise<BlocksPage>;
+    /**
+     * Reports messages of others in a conversation, or by none the conversation as a whole. Who wrote them is not told.
+     * @param {string} conversationId
+     * @param {string} reason
+     * @param {{messageIds?: string[], comment?: string} & CallOptions} [options]
+     * @returns {Promise<Reported>}
+     */
+    report(conversationId: string, reason: string, { messageIds, comment, ...options }?: {
+        messageIds?: string[];
+        comment?: string;
+    } & CallOptions): Promise<Reported>;
     /**
      * What is hidden from a user of those whom he blocks: with an administrator's token. The server's log has each look.
      * @param {string} userId

@@ -96,6 +96,7 @@ const ANSWERS = {
   unblock: "changed",
   fetchBlocks: "blocks",
   fetchHidden: "messages",
+  report: "messageIds",
   registerDevice: "deviceId",
   fetchDevices: "devices",
   setPush: "deviceId",
@@ -133,7 +134,7 @@ const WOKEN = new Error("the connection may have died: the machine slept, or its
  * @property {Reaction[]} [reactions] By emoji, the one that was first used first.
  * @property {number} [expiresTimestamp] When it disappears, the same in every copy: whoever keeps messages drops it then,
  *   because nothing else tells of it.
- * @property {"system"} [kind] Nobody wrote it: `event` says what happened to a group.
+ * @property {"system"} [kind] Nobody wrote it: `event` says what happened to a group, or what was reported.
  * @property {GroupEvent} [event]
  *
  * @typedef {object} Reaction One emoji of those with which users react to a message.
@@ -143,12 +144,22 @@ const WOKEN = new Error("the connection may have died: the machine slept, or its
  * @property {boolean} mine Whether the user of this client is one of them.
  *
  * @typedef {object} GroupEvent
- * @property {string} type created, added, removed, left, declined, renamed, settings, role, deleted; more may come.
+ * @property {string} type created, added, removed, left, declined, renamed, settings, role, deleted, reported; more may come.
  * @property {string} actor Who did it.
  * @property {string[]} users Whom it happened to; the first of many.
  * @property {string} [name] The group's name, where this gave it one.
  * @property {string} [role] The role that this gave: owner, admin or member. Whoever was the owner is an admin then.
  * @property {string} [owner] Where the owner has left: who is the owner now.
+ * @property {Report} [report] Of a report: which message it is of. Its text is the report's.
+ *
+ * @typedef {object} Report Which message was reported, and why.
+ * @property {string} conversationId
+ * @property {string} messageId
+ * @property {number} sentTimestamp
+ * @property {string} reason
+ * @property {string} [comment]
+ * @property {number} [editedTimestamp]
+ * @property {boolean} [unsent] True: it had been taken back.
  *
  * @typedef {object} Conversation
  * @property {string} conversationId
@@ -253,6 +264,11 @@ const WOKEN = new Error("the connection may have died: the machine slept, or its
  * @typedef {object} BlocksPage Some of those whom the user blocks, by their userIds.
  * @property {BlockedUser[]} blocks
  * @property {boolean} hasMore Whether there are others behind the last one.
+ *
+ * @typedef {object} Reported Messages that are reported.
+ * @property {string} conversationId The conversation with whoever takes reports.
+ * @property {string[]} messageIds The reports in it.
+ * @property {boolean} duplicate All of it was reported before, by a first try perhaps.
  *
  * @typedef {object} HiddenMessage What was kept at one time of a message that is hidden: of one message there are several,
  *   where something was done to it.
@@ -947,6 +963,17 @@ export class Rowbox {
    */
   fetchBlocks({ after, pageSize, ...options } = {}) {
     return this.#retried("fetchBlocks", { query: { after, pageSize } }, options);
+  }
+
+  /**
+   * Reports messages of others in a conversation, or by none the conversation as a whole. Who wrote them is not told.
+   * @param {string} conversationId
+   * @param {string} reason
+   * @param {{messageIds?: string[], comment?: string} & CallOptions} [options]
+   * @returns {Promise<Reported>}
+   */
+  report(conversationId, reason, { messageIds = [], comment, ...options } = {}) {
+    return this.#retried("report", { body: { conversationId, messageIds, reason, comment } }, options);
   }
 
   /**

@@ -31,13 +31,16 @@ from rowbox.hbase_schema.schema_row import HISTORY_BYTES
 from rowbox.mailbox.pages.page_cut import PAGE_BYTES
 from rowbox.mailbox.push.note import Note
 from rowbox.mailbox.push.target import PushTarget
+from rowbox.mailbox.settings.config import ModerationSettings
 from tests.http import api as served
 from tests.http.api import Answer, Api, serving
 
 Json = dict[str, Any]
 FILE: Final = Path(shown.__file__).with_name("examples.json")
 SETTINGS: Final = replace(
-    served.SETTINGS, server=replace(served.SETTINGS.server, public_url="https://chat-1.example.com")
+    served.SETTINGS,
+    server=replace(served.SETTINGS.server, public_url="https://chat-1.example.com"),
+    moderation=ModerationSettings(user="moderation"),
 )
 SHARDS: Final = 64
 BEGIN_US: Final = 1_764_208_500_123_456
@@ -284,6 +287,13 @@ async def _blocks(recorder: _Recorder, clock: _Clock) -> None:
     get, post = recorder.get, recorder.post
     hello = {"recipientId": "alice", "messageContent": "You fool", "clientMessageId": "an-insult"}
     clock.pass_s(40)
+    threat = {"recipientId": "alice", "messageContent": "I know where you live", "clientMessageId": "a-threat"}
+    sent = await post(201, "sendMessage", "Mallory threatens Alice.", "mallory", **threat)
+    report = {"conversationId": sent["conversationId"], "messageIds": [sent["messageId"]], "reason": "threat"}
+    clock.pass_s(40)
+    await post(201, "report", "Alice reports that.", "alice", **report)
+    await post(200, "report", "The same request again is the same report.", "alice", **report)
+    await get(200, "fetchMessages", "What those get who take reports.", "moderation", pageSize=1)
     await post(200, "block", "Alice blocks Mallory.", "alice", userId="mallory")
     await post(201, "sendMessage", "Mallory gets the usual answer.", "mallory", **hello)
     await get(200, "fetchBlocks", "Whom Alice blocks.", "alice")
