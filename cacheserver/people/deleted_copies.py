@@ -53,7 +53,8 @@ class DeletedCopies:
         self._cleaner = cleaner
         self._submit = submit
         self._seen_us = seen_us
-        self._waiting: dict[tuple[str, bytes], None] = {}
+        self._waiting: dict[tuple[str, bytes], int] = {}
+        """With how often each was told of: it may be deleted once more while its last step is written."""
         self.loop = BackgroundLoop("deleted-copies", self._round)
         self._last: tuple[str, bytes, bytes] | None = None
         """What was emptied last: whose, of which conversation, from which messageId on."""
@@ -67,8 +68,9 @@ class DeletedCopies:
     def deleted(self, user_id: str, conversation_ids: Iterable[bytes]) -> None:
         """Is told of what a user has just deleted."""
         for conversation_id in conversation_ids:
-            if len(self._waiting) < MOST:
-                self._waiting[user_id, conversation_id] = None
+            place = user_id, conversation_id
+            if place in self._waiting or len(self._waiting) < MOST:
+                self._waiting[place] = self._waiting.get(place, 0) + 1
         self.loop.wake()
 
     def loaded(self, mailbox: Mailbox) -> None:
@@ -82,7 +84,7 @@ class DeletedCopies:
         """One step of the conversation that has waited longest."""
         if not self._waiting:
             return None
-        place = next(iter(self._waiting))
+        place, told = next(iter(self._waiting.items()))
         try:
             pause_s = await self._step(*place)
         except HandoverInProgress:
@@ -90,9 +92,9 @@ class DeletedCopies:
         except RowboxError:
             self._waiting[place] = self._waiting.pop(place)  # the others come first
             raise
-        del self._waiting[place]
-        if pause_s is not None:
-            self._waiting[place] = None
+        told_since = self._waiting.pop(place)
+        if pause_s is not None or told_since != told:
+            self._waiting[place] = told_since
         return (pause_s or PAUSE_S) if self._waiting else None
 
     async def _step(self, user_id: str, conversation_id: bytes) -> float | None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from rowbox.cacheserver.cache.commands import CommandResult, SweepCommand
+from rowbox.cacheserver.cache.commands import AccountCommand, Command, CommandResult, DeliverCommand, SweepCommand
 from rowbox.cacheserver.port import AccountResult, ChangeAccount, FetchReceipts
 from rowbox.cacheserver.stores.port import RowDelete
 from rowbox.hbase_schema import codec
@@ -19,6 +19,7 @@ from rowbox.hbase_schema.keys import row_key
 from rowbox.mailbox.account.deeds import DeleteConversation, SetConversation
 from rowbox.mailbox.cells import MessageCell
 from rowbox.mailbox.errors import UnknownConversation, UnknownMessage
+from rowbox.mailbox.ids import message_id
 from rowbox.mailbox.message import Message
 from rowbox.mailbox.receipts import Receipt
 from rowbox.mailbox.settings.config import MessageSettings
@@ -446,4 +447,29 @@ async def test_a_step_that_was_begun_before_another_deletion_does_not_say_that_a
         assert await future is None
         node.owner.deleted_copies.loop.start()
         await swept(made)
+        assert not [cell for cell in stored(made, "ann") if cell.content]
+
+
+@virtual_time
+async def test_what_is_deleted_in_the_plan_of_the_last_step_is_emptied_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last step waits in the row's queue, and behind it a message, and its deletion: all is one plan."""
+    async with servers(late=True) as made:
+        node, conversation = made.node, await talk(made.node)
+        copies, clock = node.owner.deleted_copies, made.clock
+        submit, futures = node.owner.pipeline.submit, list[asyncio.Future[CommandResult]]()
+
+        def then_another(command: Command) -> None:
+            submit(command)
+            if isinstance(command, SweepCommand) and not command.following and not futures:
+                futures.extend(asyncio.get_running_loop().create_future() for _ in range(2))
+                made_id = message_id(clock.now_us(), 1)
+                message = Message(made_id, conversation, "bob", ("ann", "bob"), "another secret")
+                submit(DeliverCommand("ann", [message], future=futures[0]))
+                deed = DeleteConversation(conversation)
+                submit(AccountCommand("ann", deed, None, lambda _: None, future=futures[1]))
+
+        monkeypatch.setattr(copies, "_submit", then_another)
+        await delete(node, "ann", conversation)
+        await swept(made)
+        assert await asyncio.gather(*futures) != []
         assert not [cell for cell in stored(made, "ann") if cell.content]
