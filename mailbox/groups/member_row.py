@@ -127,14 +127,14 @@ def _take(
         plan.put(MEMBERSHIP, membership, conversation_id)
     if part.info is not None:
         note_ttl(plan, conversation_id, part.info, version)
+    if client_message_id is not None:  # of what has ended, too: the group's row forgets the send
+        hashed, place = client_id_hash(client_message_id), (message.message_id, conversation_id)
+        plan.add_record(DedupeCell(hashed, plan.epoch, version, *place, part.payload_hash))
     if message.is_expired(plan.seen_us, plan.retention_ms):
         state = state.with_chain(part.version, version, plan.epoch)
         plan.put_conversation(conversation_id, state, ChangeKind.GROUP, ZERO_ID)
         return version
     plan.add_copy(message, message.sent_us, version, client_message_id, state.last_message_id, part.told)
-    if client_message_id is not None:
-        hashed, place = client_id_hash(client_message_id), (message.message_id, conversation_id)
-        plan.add_record(DedupeCell(hashed, plan.epoch, version, *place, part.payload_hash))
     if is_own and state.unread_count:
         plan.note_read(conversation_id)
     state = state.with_event(message, version, plan.epoch, is_own=is_own)

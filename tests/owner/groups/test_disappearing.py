@@ -6,8 +6,9 @@ from typing import Final
 import pytest
 
 from rowbox.cacheserver.port import SendResult
+from rowbox.cacheserver.stores.memory.gates import Point
 from rowbox.mailbox.errors import NotAllowed, UnknownMessage
-from rowbox.mailbox.group import GroupSettings, WhoMay, group_name
+from rowbox.mailbox.group import SENDS_KEPT_US, GroupSettings, WhoMay, group_name
 from rowbox.mailbox.groups.requests import Add, Remove, Update
 from tests.checking import assert_no_findings
 from tests.owner.groups.test_groups import both_kinds
@@ -118,4 +119,37 @@ async def test_an_event_that_comes_after_its_message_has_ended_moves_the_chain_a
         assert await texts(node, "ann", group) == ["later"]
         assert later.message_id > sent.message_id
         assert node.owner.table.row(row).mailbox is not None
+        await no_findings(servers)
+
+
+@virtual_time
+async def test_a_send_that_reaches_its_own_sender_after_its_end_is_known_for_the_whole_dedupe_life() -> None:
+    """The group's row forgets it an hour after everybody has taken the event, and nobody has the message."""
+    async with cluster(late=True) as servers:
+        group = await a_group(servers)
+        await servers.node.set_ttl("ann", group, HOUR_MS)
+        await servers.quiet()
+        store = servers.node.store
+        store.hold()
+        sending = asyncio.ensure_future(servers.node.send_to("ann", group, "secret", "c1"))
+        while not store.gates[Point.WRITE].waiting:  # noqa: ASYNC110 - nobody but tests waits for it
+            await asyncio.sleep(0.01)
+        store.release()
+        await asyncio.sleep(0)
+        store.hold()
+        await asyncio.sleep(1)
+        await servers.kill()
+        await asyncio.gather(sending, return_exceptions=True)
+        await asyncio.sleep(HOUR_MS / 1000 + 60)
+        node = await servers.start()
+        assert await texts(node, "ann", group) == await texts(node, "bob", group) == []
+        await servers.quiet()
+        first = await node.send_to("ann", group, "secret", "c1")
+        assert first.duplicate
+        await said(servers, group, "later", "bob")
+        await asyncio.sleep(SENDS_KEPT_US / 1_000_000 + 1800)
+        node = await servers.restart()
+        again = await node.send_to("ann", group, "secret", "c1")
+        assert (again.message_id, again.duplicate) == (first.message_id, True)
+        assert await texts(node, "bob", group) == []
         await no_findings(servers)
