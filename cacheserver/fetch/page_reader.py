@@ -202,12 +202,15 @@ class PageReader:
         """The columns of the messages that `entries` tell of, by version; none of a message that was changed later.
 
         A column is known by its entry. Only in a conversation in which something was changed after that, there may be
-        a newer one beside it, or it is not removed yet: then all cells of the message are read.
+        a newer one beside it, or it is not removed yet: then all cells of the message are read. So they are where the
+        newest change is of the entry's own version: a message that came changed has that in its key, which a search's
+        candidate does not tell.
         """
         found: dict[int, Column] = {}
         qualifiers: list[bytes] = []
         for entry in entries:
-            if entry.version < view.state_of(entry.conversation_id).changed_at:
+            changed_at = view.state_of(entry.conversation_id).changed_at
+            if entry.version < changed_at or (entry.version == changed_at and not entry.first_version):
                 for column in await self._cells_of(view, entry):
                     found[keys.split_message_qualifier(column[0]).version] = column
             else:

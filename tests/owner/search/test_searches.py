@@ -259,6 +259,26 @@ async def test_who_joins_a_group_finds_what_he_is_given_of_before(tmp_path: Path
             assert await whole(node, "eve", query) == await scanned(node, "eve", query)
 
 
+@both_kinds
+@virtual_time
+async def test_what_was_changed_before_it_came_is_found_where_memory_has_it_no_more(
+    tmp_path: Path, *, late: bool
+) -> None:
+    """Its key says that it was changed, by the version with which it came."""
+    async with searching(tmp_path, late=late) as made:
+        node = made.node
+        group = (await node.create_group("ann", "bob", settings=GroupSettings(history=History.RECENT))).conversation_id
+        sent = await node.send_to("ann", group, "a slip", "c1")
+        await made.quiet()
+        await node.change("ann", sent, "a word")
+        await made.quiet()
+        await node.change_group("ann", group, Add(("eve",), 100))
+        await made.quiet()
+        for _ in range(2):
+            assert [one["messageContent"] for one in await whole(node, "eve", "word")] == ["a word"]
+            node = await made.restart()
+
+
 @virtual_time
 async def test_an_index_that_lies_shows_nothing_wrong(tmp_path: Path) -> None:
     async with searching(tmp_path, late=True) as made:
