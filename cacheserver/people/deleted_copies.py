@@ -101,7 +101,7 @@ class DeletedCopies:
         """The pause before the next one; None: nothing is left. Raises what a load, a read and a write raise."""
         row, mailbox = await self._table.loaded(user_id)
         own, state = mailbox.state(OWN, conversation_id), mailbox.index.get(conversation_id)
-        if own is None or state is None or not own.sweep_from:
+        if own is None or state is None or not own.sweep_from or mailbox.is_erased:
             return None
         view, begin = View(row.key, mailbox, self._seen_us()), own.sweep_from
         try:

@@ -16,7 +16,7 @@ from rowbox.cacheserver.stores.port import RowDelete
 from rowbox.hbase_schema import codec
 from rowbox.hbase_schema.families import Family
 from rowbox.hbase_schema.keys import row_key
-from rowbox.mailbox.account.deeds import DeleteConversation, SetConversation
+from rowbox.mailbox.account.deeds import DeleteConversation, DeleteUser, SetConversation
 from rowbox.mailbox.cells import MessageCell
 from rowbox.mailbox.errors import UnknownConversation, UnknownMessage
 from rowbox.mailbox.ids import message_id
@@ -24,6 +24,7 @@ from rowbox.mailbox.message import Message
 from rowbox.mailbox.receipts import Receipt
 from rowbox.mailbox.settings.config import MessageSettings
 from tests.checking import assert_no_findings
+from tests.owner.people.erased import until_done
 from tests.owner.search.searching import searching, whole
 from tests.support.cluster import CRAMPED, SHARDS, UNLIMITED, Cluster, Node, cluster, parsed, version_of
 from tests.support.virtual_time import virtual_time
@@ -473,3 +474,21 @@ async def test_what_is_deleted_in_the_plan_of_the_last_step_is_emptied_as_well(m
         await swept(made)
         assert await asyncio.gather(*futures) != []
         assert not [cell for cell in stored(made, "ann") if cell.content]
+
+
+@both_kinds
+@virtual_time
+async def test_what_a_deleted_user_had_deleted_is_left_to_the_erasure(*, late: bool) -> None:
+    """Which takes all, however long it has to wait: for a group's row, or for what he has sent."""
+    async with servers(late=late) as made:
+        node, conversation = made.node, await talk(made.node)
+        await node.owner.deleted_copies.loop.close()
+        await node.owner.erasures.loop.close()
+        await delete(node, "ann", conversation)
+        await node.process.call(node.owner.change_account(ChangeAccount("ann", DeleteUser())))
+        node.owner.deleted_copies.loop.start()
+        async with asyncio.timeout(60):
+            await swept(made)
+        node.owner.erasures.loop.start()
+        await until_done(made)
+        assert not [cell for cell in stored(made, "ann") if cell.conversation_id == conversation]
