@@ -3,12 +3,13 @@
 import asyncio
 from typing import Final
 
+import orjson
 import pytest
 
 from rowbox.cacheserver.port import SendResult
 from rowbox.cacheserver.stores.memory.gates import Point
 from rowbox.mailbox.errors import NotAllowed, UnknownMessage
-from rowbox.mailbox.group import SENDS_KEPT_US, GroupSettings, WhoMay, group_name
+from rowbox.mailbox.group import SENDS_KEPT_US, GroupSettings, History, WhoMay, group_name
 from rowbox.mailbox.groups.requests import Add, Remove, Update
 from tests.checking import assert_no_findings
 from tests.owner.groups.test_groups import both_kinds
@@ -152,4 +153,28 @@ async def test_a_send_that_reaches_its_own_sender_after_its_end_is_known_for_the
         again = await node.send_to("ann", group, "secret", "c1")
         assert (again.message_id, again.duplicate) == (first.message_id, True)
         assert await texts(node, "bob", group) == []
+        await no_findings(servers)
+
+
+@both_kinds
+@virtual_time
+async def test_what_a_joiner_is_given_of_before_ends_with_the_other_copies_also_in_deltas(late: bool) -> None:
+    async with cluster(late=late) as servers:
+        node = servers.node
+        recent = GroupSettings(history=History.RECENT)
+        group = (await node.create_group("ann", "bob", "cid", settings=recent)).conversation_id
+        await node.set_ttl("ann", group, HOUR_MS)
+        sent = await said(servers, group, "secret")
+        await node.change("ann", sent, "secret, edited")
+        await said(servers, group, "another secret")
+        await servers.quiet()
+        await node.change_group("ann", group, Add(("dan",), 100))
+        await servers.quiet()
+        for seconds, count in ((0.0, 2), (HOUR_MS / 1000 + 60, 0)):
+            await asyncio.sleep(seconds)
+            messages = [orjson.loads(one) for one in (await node.changes("dan", token=0)).messages]
+            by_feed = [one["messageContent"] for one in messages if "secret" in one["messageContent"]]
+            items = parsed(await node.messages("dan", group, token=0))
+            by_delta = [one["messageContent"] for one in items if "secret" in one["messageContent"]]
+            assert (len(by_feed), len(by_delta)) == (count, count)
         await no_findings(servers)

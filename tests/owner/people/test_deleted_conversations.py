@@ -11,6 +11,7 @@ import pytest
 from msgspec.structs import replace
 
 from rowbox.cacheserver.cache.commands import AccountCommand, Command, CommandResult, DeliverCommand, SweepCommand
+from rowbox.cacheserver.check.mailbox_summary import summary_of
 from rowbox.cacheserver.port import AccountResult, ChangeAccount, FetchReceipts
 from rowbox.cacheserver.stores.port import RowDelete
 from rowbox.hbase_schema import codec
@@ -492,3 +493,21 @@ async def test_what_a_deleted_user_had_deleted_is_left_to_the_erasure(*, late: b
         node.owner.erasures.loop.start()
         await until_done(made)
         assert not [cell for cell in stored(made, "ann") if cell.conversation_id == conversation]
+
+
+@both_kinds
+@virtual_time
+async def test_an_operator_sees_how_many_messages_are_left(*, late: bool) -> None:
+    """Also while the cells of the others are there."""
+    async with servers(late=late) as made:
+        node, conversation = made.node, await talk(made.node)
+        assert (await summary_of(made.store, "ann")).messages == 5
+        await node.owner.deleted_copies.loop.close()
+        await delete(node, "ann", conversation)
+        await node.send("bob", "ann", "new", "n1")
+        await made.quiet()
+        assert (await summary_of(made.store, "ann")).messages == 1
+        node.owner.deleted_copies.loop.start()
+        await swept(made)
+        assert (await summary_of(made.store, "ann")).messages == 1
+        assert (await summary_of(made.store, "bob")).messages == 6

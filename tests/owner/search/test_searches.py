@@ -14,8 +14,9 @@ import orjson
 import pytest
 from msgspec.structs import replace
 
-from rowbox.cacheserver.port import Search, SendResult
+from rowbox.cacheserver.port import ChangeAccount, Search, SendResult
 from rowbox.cacheserver.search import index_file, indexes, searches, upkeep
+from rowbox.mailbox.account.deeds import DeleteConversation
 from rowbox.mailbox.errors import (
     BadRequest,
     Overloaded,
@@ -204,6 +205,35 @@ async def test_what_was_unsent_edited_or_expired_is_not_found_and_leaves_the_dev
         assert await whole(node, "bob", "stays") == [], "retention took it"
         await asyncio.sleep(DAY_S)
         assert not _holds(tmp_path, b"stays")
+
+
+@virtual_time
+async def test_what_was_deleted_with_its_conversation_leaves_the_device(tmp_path: Path) -> None:
+    async with searching(tmp_path, late=True) as made:
+        node = made.node
+        conversation = (await node.send("ann", "bob", "secretword one", "c1")).conversation_id
+        assert len(await whole(node, "bob", "secretword")) == 1
+        await node.process.call(node.owner.change_account(ChangeAccount("bob", DeleteConversation(conversation))))
+        assert _holds(tmp_path, b"secretword")
+        await asyncio.sleep(DAY_S)
+        assert not _holds(tmp_path, b"secretword"), "a day later its words are in no file"
+
+
+@virtual_time
+async def test_what_has_come_to_an_end_of_its_own_leaves_the_device(tmp_path: Path) -> None:
+    """Also where nothing else in the mailbox was changed, and retention is far."""
+    async with searching(tmp_path, late=True) as made:
+        node = made.node
+        sent = await node.send("ann", "bob", "stays", "c1")
+        await node.set_ttl("ann", sent.conversation_id, 3_600_000)
+        await node.send("ann", "bob", "secretword one", "c2")
+        await made.quiet()
+        assert len(await whole(node, "bob", "secretword")) == 1
+        await asyncio.sleep(DAY_S)
+        assert _holds(tmp_path, b"secretword")
+        await asyncio.sleep(3_700)
+        assert not _holds(tmp_path, b"secretword"), "a day after its end its words are in no file"
+        assert len(await whole(node, "bob", "stays")) == 1
 
 
 def _holds(folder: Path, word: bytes) -> bool:

@@ -244,6 +244,26 @@ async def test_either_side_sets_it_for_both_and_the_same_again_changes_nothing(l
         await no_findings(servers)
 
 
+@both_kinds
+@virtual_time
+async def test_what_joins_the_mutation_of_the_first_ttl_of_a_mailbox_has_its_end(late: bool) -> None:
+    async with cluster(late=late) as servers:
+        node = servers.node
+        await said(servers, "kept")
+        _, secret, _ = await asyncio.gather(
+            node.set_ttl("ann", WITH_BOB, HOUR_MS),
+            node.send("ann", "bob", "secret", "c1"),
+            node.set_ttl("ann", WITH_BOB, 0),
+        )
+        await node.send("ann", "bob", "kept, too", "c2")
+        await servers.quiet()
+        for user in ("ann", "bob"):
+            items = parsed(await node.messages(user, WITH_BOB))
+            ends = {item["messageContent"]: item.get("expiresTimestamp") for item in items}
+            assert ends == {"kept, too": None, "secret": secret.sent_timestamp + HOUR_MS * 1000, "kept": None}
+        await no_findings(servers)
+
+
 @virtual_time
 async def test_nobody_sets_a_ttl_that_the_server_does_not_let_be_set() -> None:
     how = replace(UNLIMITED, messages=replace(UNLIMITED.messages, max_ttl_ms=HOUR_MS))
@@ -340,10 +360,15 @@ async def test_a_mark_at_a_message_that_has_ended_is_taken(late: bool) -> None:
     async with cluster(late=late) as servers:
         node = servers.node
         await an_hour(servers)
-        sent = await said(servers, "secret")
+        earlier = await said(servers, "secret")
+        sent = await said(servers, "another secret")
         await until(servers, sent, seconds=1)
-        marked = await node.mark_read("bob", WITH_BOB, sent.message_id)
-        assert marked.unread_count == 0
+        await node.set_ttl("ann", WITH_BOB, 0)
+        await said(servers, "kept, too")
+        node = await servers.restart()
+        for message in (earlier, sent):
+            marked = await node.mark_read("bob", WITH_BOB, message.message_id)
+            assert marked.unread_count == 1
         await no_findings(servers)
 
 

@@ -1,5 +1,7 @@
 """What authors are to be told of a mailbox, from its log and from its index."""
 
+from rowbox.mailbox.account.deeds import DeleteConversation
+from rowbox.mailbox.account.own_conversations import OwnConversations
 from rowbox.mailbox.aggregate.mailbox import Limits, Mailbox
 from rowbox.mailbox.aggregate.plan import NewSend, Sent
 from rowbox.mailbox.aggregate.untold import delivered, read_receipt, untold_reads
@@ -41,6 +43,11 @@ class Bob:
         assert isinstance(sent, Sent)
         self.mailbox.apply(plan)
         return sent.record.message_id
+
+    def deletes(self) -> None:
+        plan = self.mailbox.plan(self._tick())
+        OwnConversations(plan).delete(DeleteConversation(WITH_ANN))
+        self.mailbox.apply(plan)
 
     def is_told(self, mark: bytes) -> None:
         """Of his own messages: Ann has them up to there."""
@@ -99,6 +106,21 @@ def test_what_was_told_to_be_read_is_not_told_to_be_delivered() -> None:
     assert bob.delivered(begun, bob.head) == {}
     second = bob.gets()
     assert bob.delivered(begun, bob.head) == {"ann": second}
+
+
+def test_of_what_was_deleted_before_a_client_came_back_nothing_is_delivered() -> None:
+    """It was shown nothing of it."""
+    bob = Bob()
+    begun = bob.head
+    bob.gets()
+    of_carol = bob.gets("carol")
+    bob.deletes()
+    assert bob.delivered(begun, bob.head) == {"carol": of_carol}
+    bob.forgets_the_log()
+    assert bob.delivered(begun, bob.head) == {"carol": of_carol}
+    again = bob.gets()
+    bob.forgets_the_log()
+    assert bob.delivered(begun, bob.head) == {"ann": again, "carol": of_carol}
 
 
 def test_a_receipt_of_ones_own_messages_delivers_nothing() -> None:

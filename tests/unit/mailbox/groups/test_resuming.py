@@ -1,8 +1,9 @@
 """What a group's row says to a member's row that was put back: how the user stood, and which messages are his."""
 
+import msgspec
 import pytest
 
-from rowbox.mailbox.cells import MEMBERSHIP, MessageCell
+from rowbox.mailbox.cells import MEMBERSHIP, TTL, MessageCell
 from rowbox.mailbox.group import Copied, Former, Group, GroupPart, GroupSettings, Info, Member, Resumed, Standing
 from rowbox.mailbox.groups.member_row import take_event
 from rowbox.mailbox.groups.resuming import newest_need, resumption
@@ -77,6 +78,16 @@ def test_what_retention_has_taken_is_not_brought_back() -> None:
     assert state is not None
     assert known is not None
     assert (state.unread_count, known.chain) == (0, 9)
+
+
+def test_for_how_long_messages_last_comes_along() -> None:
+    bob = Bob()
+    bob.joins(5)
+    part = told(9, IN)
+    assert bob.take(msgspec.structs.replace(part, info=msgspec.structs.replace(INFO, ttl_ms=3_600_000)))
+    known = bob.mailbox.state(TTL, GROUP_ID)
+    assert known is not None
+    assert known.ttl_ms == 3_600_000
 
 
 def test_an_own_message_that_comes_back_is_told_as_read_up_to_there() -> None:
