@@ -62,22 +62,33 @@ class BackgroundLoop:
         self._wake.set()
 
     async def close(self) -> None:
-        """Cancels the loop, whatever its round is at, and waits for its end. A second call does nothing."""
+        """Cancels the loop, whatever its round is at, and waits for its end. A second call does nothing.
+
+        A round in which the cancellation is lost ends the loop behind itself (asyncio.wait_for of Python 3.11 loses it
+        where what it waits for ends in the same moment, and libraries call it).
+        """
         task, self._task = self._task, None
         if task is not None:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
 
     async def _run(self) -> None:
+        task = asyncio.current_task()
         while True:
             self._wake.clear()
+            pause_s = failed_s = None
             try:
                 pause_s = await self._work()
             except Exception as error:  # noqa: BLE001 - whatever it is: it is told, and the next round may do better
-                await asyncio.sleep(self._failed(error))
+                failed_s = self._failed(error)
             else:
                 self.rounds += 1
                 self._failures_in_a_row = 0
+            if self._task is not task:  # its cancellation was lost (task.cancelling counts those of groups as well)
+                return
+            if failed_s is not None:
+                await asyncio.sleep(failed_s)
+            else:
                 await self._pause(pause_s)
 
     async def _pause(self, pause_s: float | None) -> None:

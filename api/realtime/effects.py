@@ -68,6 +68,17 @@ class Watch(NamedTuple):
     users: Mapping[str, str]
 
 
+class View(NamedTuple):
+    """The client shows this conversation now: one of two, with a user, or a group's. Neither: none."""
+
+    recipient_id: str | None
+    conversation_id: str | None
+
+
+class Typing(NamedTuple):
+    """The user types in the conversation that is shown."""
+
+
 class Begin(Struct, frozen=True, gc=False):
     """A call begins, before the next effect is looked at: `Session.called`."""
 
@@ -89,4 +100,4 @@ class End(NamedTuple):
     is_gone: bool
 
 
-Effect = Write | Ping | Verify | Enter | Follow | Pull | Prove | Active | Watch | Begin | Refuse | End
+Effect = Write | Ping | Verify | Enter | Follow | Pull | Prove | Active | Watch | View | Typing | Begin | Refuse | End

@@ -26,6 +26,9 @@ Token = Annotated[str, Meta(min_length=1, max_length=MAX_TOKEN_CHARACTERS, descr
 AccessToken = Annotated[
     str, Meta(min_length=1, max_length=MAX_ACCESS_TOKEN_CHARACTERS, description="An access token, without `Bearer`.")
 ]
+UserIdText = Annotated[str, Meta(min_length=1, max_length=MAX_USER_ID)]
+"""A userId, or what an issuer calls a user; which of them a server takes its settings say."""
+ConversationIdText = Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]
 Name = Annotated[str, Meta(min_length=1, max_length=MAX_NAME_CHARACTERS)]
 
 
@@ -97,7 +100,7 @@ class Watch(Struct, tag_field="t", tag="watch", rename="camel", frozen=True, kw_
     """
 
     users: Annotated[
-        tuple[Annotated[str, Meta(min_length=1, max_length=MAX_USER_ID)], ...],
+        tuple[UserIdText, ...],
         Meta(
             max_length=MOST_PRESENCES,
             description="Their userIds, or where the server has auth.escape_user_ids an issuer's names of them; none: "
@@ -106,9 +109,28 @@ class Watch(Struct, tag_field="t", tag="watch", rename="camel", frozen=True, kw_
     ]
 
 
-AfterHello = Call | Follow | Unfollow | Ack | Auth | Ping | Watch
+class View(Struct, tag_field="t", tag="view", rename="camel", frozen=True, kw_only=True):
+    """Which conversation the client shows, in place of the one before; neither field: none. Of this one alone `typing`
+    frames come, as long as the user may see them, and there alone he types.
+    """
+
+    recipient_id: Annotated[
+        UserIdText | None, Meta(description="Of a conversation of two: the other one, as in sendMessage.")
+    ] = None
+    conversation_id: Annotated[
+        ConversationIdText | None, Meta(description="Of a group. Beside recipientId it is ignored.")
+    ] = None
+
+
+class Typing(Struct, tag_field="t", tag="typing", rename="camel", frozen=True):
+    """The user types in the conversation that the client shows. To be said about each 3 s while he does, and passed on
+    once in 3 s at most. Nothing says that he has stopped.
+    """
+
+
+AfterHello = Call | Follow | Unfollow | Ack | Auth | Ping | Watch | View | Typing
 ClientFrame = Hello | AfterHello
-CLIENT_FRAMES: Final = (Hello, Call, Follow, Unfollow, Ack, Auth, Ping, Watch)
+CLIENT_FRAMES: Final = (Hello, Call, Follow, Unfollow, Ack, Auth, Ping, Watch, View, Typing)
 _KINDS: Final = frozenset(str(kind.__struct_config__.tag) for kind in CLIENT_FRAMES)
 
 
@@ -172,7 +194,17 @@ class Presence(Struct, tag_field="t", tag="presence", rename="camel", frozen=Tru
     ]
 
 
-SERVER_FRAMES: Final = (Welcome, Reply, Delta, Pong, Expiring, Notice, Presence)
+class Types(Struct, tag_field="t", tag="typing", rename="camel", frozen=True, kw_only=True):
+    """Somebody else types in the conversation that the client shows. It may be lost, and it ends by itself."""
+
+    conversation_id: Annotated[str, Meta(description="The conversation's.")]
+    user_id: Annotated[str, Meta(description="Who types.")]
+    until_ms: Annotated[
+        int, Meta(description="For how long that is to be shown, unless it comes again or his message does.")
+    ]
+
+
+SERVER_FRAMES: Final = (Welcome, Reply, Delta, Pong, Expiring, Notice, Presence, Types)
 
 
 class _Kind(Struct):
@@ -182,7 +214,7 @@ class _Kind(Struct):
 _any: msgspec.json.Decoder[ClientFrame] = msgspec.json.Decoder(ClientFrame)
 _kind = msgspec.json.Decoder(_Kind)
 _encode = msgspec.json.Encoder().encode
-ServerFrame = Welcome | Pong | Expiring | Notice | Presence
+ServerFrame = Welcome | Pong | Expiring | Notice | Presence | Types
 
 
 def parse(frame: str | bytes) -> ClientFrame | None:

@@ -13,11 +13,11 @@ token       its end ends the session, unless another one of the same user came; 
 device      the one that the token is of, where that says so: another one in the hello ends the session
 window      8 deltas unacknowledged, at most for SHUT_S (deltas.py)
 writing     a client that takes nothing for `write_s` is given up
+typing      is passed on once in TYPING_S at most
 life        a client that is silent is asked by a ping, and given up where that has no answer
 """
 
 import math
-from collections.abc import Sequence
 from enum import Enum
 from typing import Final
 
@@ -37,7 +37,9 @@ from rowbox.api.realtime.effects import (
     Prove,
     Pull,
     Refuse,
+    Typing,
     Verify,
+    View,
     Watch,
     Write,
 )
@@ -58,6 +60,8 @@ FRAMES_PER_S: Final = 100
 NOTICE_S: Final = 1.0
 """How long the mailbox may be out of reach before the client is told."""
 MAX_PULL_PAUSE_S: Final = 5.0
+TYPING_S: Final = 3.0
+"""How often it is passed on that the user types, at most."""
 PROVE_S: Final = 1.0
 """How often the owner hears what the client has acknowledged, at most."""
 
@@ -119,6 +123,7 @@ class Session:
         "_terms",
         "_trouble",
         "_trouble_s",
+        "_typed_s",
         "_writing",
         "due_s",
         "retry_after_ms",
@@ -148,6 +153,8 @@ class Session:
         self._trouble_s = math.inf
         """Since when the mailbox is out of reach."""
         self._noticed = False
+        self._typed_s = -math.inf
+        """When it was passed on last that the user types."""
         self._is_leaving = False
         self.retry_after_ms = 0
         self.due_s = self._next_s()
@@ -224,15 +231,29 @@ class Session:
             case frames.Ping(active=active):
                 pong = self._write(frames.encode(frames.Pong(head=deltas.head)))
                 return [pong, Active()] if active else [pong]
-            case frames.Watch(users=names):
-                return self._watch(names)
+            case frames.Watch() | frames.View():
+                return self._shown(frame)
+            case frames.Typing():
+                return self._typing(now_s)
         return []
 
-    def _watch(self, names: Sequence[str]) -> list[Effect]:
+    def _shown(self, frame: frames.Watch | frames.View) -> list[Effect]:
+        """Whom the client shows, or which conversation."""
+        read = self._terms.read_user_id
         try:
-            return [Watch({name: self._terms.read_user_id(name, "each of users") for name in names})]
+            if isinstance(frame, frames.Watch):
+                return [Watch({name: read(name, "each of users") for name in frame.users})]
+            if frame.recipient_id is None:
+                return [View(None, frame.conversation_id)]
+            return [View(read(frame.recipient_id, "recipientId"), None)]
         except BadRequest as error:
             return self._end(closing.BAD_FRAME, str(error)[:100])
+
+    def _typing(self, now_s: float) -> list[Effect]:
+        if now_s < self._typed_s + TYPING_S:
+            return []
+        self._typed_s = now_s
+        return [Typing()]
 
     def _call(self, call: frames.Call) -> list[Effect]:
         if self._is_leaving or self._calls.add(call):

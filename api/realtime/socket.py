@@ -33,6 +33,7 @@ from rowbox.api.realtime.closing import REFUSED
 from rowbox.api.realtime.deltas import Pulled
 from rowbox.api.realtime.effects import Effect
 from rowbox.api.realtime.parts import CLOSE_S, PULL_BYTES, PULL_ITEMS, RETRY_MS, Parts
+from rowbox.api.realtime.people.viewing import Viewing
 from rowbox.api.realtime.people.watching import Watching
 from rowbox.api.realtime.session import Holder, Session, Stage
 from rowbox.api.realtime.sockets import SPREAD_MS
@@ -82,6 +83,7 @@ class Socket:
         "_session",
         "_tasks",
         "_user_id",
+        "_viewing",
         "_watching",
     )
     kind: Literal["socket"] = "socket"
@@ -98,6 +100,7 @@ class Socket:
         self._following: Following | None = None
         self._tasks: set[asyncio.Task[None]] | None = None
         self._watching: Watching | None = None
+        self._viewing: Viewing | None = None
         self._armed_s = math.inf
         self._code = closing.UNHEARD
         self._number = 0
@@ -213,6 +216,8 @@ class Socket:
         """`claims`: with which it is followed, maybe those of an earlier token."""
         session, now_s = self._session, self._loop.time()
         if isinstance(change, Changed):
+            if self._viewing is not None:
+                self._viewing.changed(change.frame)
             done = session.changed(change.head, change.prev, change.frame, now_s)
             if done and isinstance(done[0], effects.Write):
                 self._parts.sockets.deltas_pushed += 1
@@ -245,7 +250,7 @@ class Socket:
         assert self._claims is not None
         return self._claims
 
-    def say(self, frame: frames.Presence) -> bool:
+    def say(self, frame: frames.Presence | frames.Types) -> bool:
         """See Carrier."""
         todo = self._session.ephemeral(frames.encode(frame))
         self._do(todo)
@@ -287,7 +292,7 @@ class Socket:
                     self._do(self._session.refused_call(call, answer.status, answer.body))
                 case effects.Ping():
                     self._send(wire.frame(wire.PING, b""))
-                case effects.Enter() | effects.Active() | effects.Watch():
+                case effects.Enter() | effects.Active() | effects.Watch() | effects.View() | effects.Typing():
                     self._do_for_user(effect)
                 case effects.End():
                     self._end(effect)
@@ -297,7 +302,9 @@ class Socket:
             self._do(self._session.unwritten(unwritten_bytes, self._loop.time()))
         self._arm()
 
-    def _do_for_user(self, effect: effects.Enter | effects.Active | effects.Watch) -> None:
+    def _do_for_user(
+        self, effect: effects.Enter | effects.Active | effects.Watch | effects.View | effects.Typing
+    ) -> None:
         match effect:
             case effects.Enter(user_id=user_id, device_id=device_id):
                 self._user_id = user_id
@@ -309,6 +316,13 @@ class Socket:
                 if self._watching is None:
                     self._watching = Watching(self, self._parts.presence)
                 self._watching.watch(users)
+            case effects.View():
+                if self._viewing is None:
+                    self._viewing = Viewing(self, self._parts.presence)
+                self._viewing.view(effect.recipient_id, effect.conversation_id)
+            case effects.Typing():
+                if self._viewing is not None:
+                    self._parts.presence.type(self._viewing)
 
     def _send(self, frame: bytes) -> int:
         """Sends a frame, and those that waited for it before it. Returns as Connection.write_frame."""
@@ -478,6 +492,8 @@ class Socket:
             task.cancel()
         if self._watching is not None:
             self._watching.close()
+        if self._viewing is not None:
+            self._viewing.close()
         if self._user_id is not None and self._code == closing.SIGNED_OUT:
             self._parts.presence.silence(self._user_id)
         self._parts.sockets.leave(self, self._user_id)

@@ -5,6 +5,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
+from rowbox.cacheserver.ephemeral.signals import MemorySignals
 from rowbox.cacheserver.ephemeral.store import HIDDEN_MS, up_samples
 from rowbox.cacheserver.samples import Sample
 from rowbox.mailbox.people.presence import KEPT_MS
@@ -20,6 +21,7 @@ class MemoryEphemeral:
 
     def __init__(self, most: int = MOST_USERS) -> None:
         self._most = most
+        self.signals = MemorySignals()
         self._now_s = asyncio.get_running_loop().time
         self._active_s: OrderedDict[str, float] = OrderedDict()
         """When each user was active, the one of whom was written longest ago first."""

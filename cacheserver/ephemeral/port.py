@@ -1,4 +1,4 @@
-"""What the API sees of presence. It may be away, which is never an error: then nobody knows who is online."""
+"""What the API sees of presence and of who types. It may be away, which is never an error: then nobody knows it."""
 
 from collections.abc import Mapping, Sequence
 from typing import Protocol
@@ -29,8 +29,32 @@ class Watcher(Protocol):
         ...
 
 
+class AskView(msgspec.Struct, frozen=True):
+    """A connection of `user_id` shows a conversation: of two, with `peer_id`, or that of a group."""
+
+    user_id: str
+    conversation_id: bytes
+    peer_id: str | None = None
+    bearer: Bearer | None = None
+
+
+class Viewer(Protocol):
+    """A connection that shows a conversation, and is told who types there."""
+
+    def typed(self, conversation_id: str, user_id: str) -> bool:
+        """Somebody types there. False: the connection can take nothing now, and this is gone."""
+        ...
+
+    def view_again(self) -> None:
+        """It is time to ask again whether it may: `PresencePort.view`."""
+        ...
+
+
 class PresencePort(Protocol):
-    """Who is online, and who wants to know. What does not await is done at once and never fails."""
+    """Who is online, and who wants to know; who types, and who sees it.
+
+    What does not await is done at once and never fails.
+    """
 
     async def start(self) -> None:
         """To be called before anything else."""
@@ -88,4 +112,23 @@ class PresencePort(Protocol):
 
     def leave(self, user_id: str) -> None:
         """The user has signed out everywhere: it is forgotten when he was active."""
+        ...
+
+    async def view(self, viewer: Viewer, request: AskView) -> None:
+        """Has `viewer` told who else types in this conversation, and in no other, as long as its user may see it.
+
+        Never fails: where nobody can say now whether he may, that is asked again later (Viewer.view_again).
+        """
+        ...
+
+    def unview(self, viewer: Viewer) -> None:
+        """Has `viewer` told of nobody. Does nothing where it is so."""
+        ...
+
+    def type(self, viewer: Viewer) -> None:
+        """The user types in the conversation that `viewer` shows: who else shows it is told, if he may be seen."""
+        ...
+
+    def doubt(self, viewer: Viewer) -> None:
+        """The user of `viewer` may have to leave the conversation: he is told nothing more before that is asked."""
         ...

@@ -5,8 +5,9 @@ from collections.abc import Iterable
 from rowbox.cacheserver.background import background_samples
 from rowbox.cacheserver.clocks import NowUs
 from rowbox.cacheserver.ephemeral.beats import Beats
-from rowbox.cacheserver.ephemeral.port import PresencesShown, Watcher
+from rowbox.cacheserver.ephemeral.port import AskView, PresencesShown, Viewer, Watcher
 from rowbox.cacheserver.ephemeral.store import EphemeralAway, EphemeralStore
+from rowbox.cacheserver.ephemeral.views import Views
 from rowbox.cacheserver.ephemeral.watches import Watches
 from rowbox.cacheserver.port import AskPresence, MailboxPort, Quota
 from rowbox.cacheserver.samples import Sample
@@ -23,16 +24,21 @@ class Presence:
         self._now_us = now_us
         self.beats = Beats(port, store)
         self.watches = Watches(port, store, now_us)
+        self.views = Views(port, store.signals)
 
     async def start(self) -> None:
         """Begins the rounds."""
         self.beats.loop.start()
         self.watches.loop.start()
+        self.views.loop.start()
+        self._store.signals.start()
 
     async def close(self) -> None:
         """Ends the rounds. What was not written is not written any more. A second call does nothing."""
         await self.beats.loop.close()
         await self.watches.loop.close()
+        await self.views.loop.close()
+        await self._store.signals.close()
         await self._store.close()
 
     def active(self, user_id: str) -> None:
@@ -84,21 +90,40 @@ class Presence:
     def choose(self, user_id: str, *, hides: bool) -> None:
         """See PresencePort."""
         self.beats.choose(user_id, hides=hides)
+        self.views.choose(user_id)
 
     def part(self, one: str, other: str) -> None:
         """See PresencePort."""
         self.watches.part(one, other)
+        self.views.part(one, other)
 
     def leave(self, user_id: str) -> None:
         """See PresencePort."""
         self.beats.leave(user_id)
+
+    async def view(self, viewer: Viewer, request: AskView) -> None:
+        """See PresencePort."""
+        await self.views.view(viewer, request)
+
+    def unview(self, viewer: Viewer) -> None:
+        """See PresencePort."""
+        self.views.unview(viewer)
+
+    def type(self, viewer: Viewer) -> None:
+        """See PresencePort."""
+        self.views.type(viewer)
+
+    def doubt(self, viewer: Viewer) -> None:
+        """See PresencePort."""
+        self.views.doubt(viewer)
 
     def samples(self) -> Iterable[Sample]:
         """The metrics of all of it."""
         yield from self._store.samples()
         yield from self.beats.samples()
         yield from self.watches.samples()
-        yield from background_samples((self.beats.loop, self.watches.loop))
+        yield from self.views.samples()
+        yield from background_samples((self.beats.loop, self.watches.loop, self.views.loop))
 
 
 class NoPresence:
@@ -149,6 +174,18 @@ class NoPresence:
         """See PresencePort."""
 
     def leave(self, user_id: str) -> None:
+        """See PresencePort."""
+
+    async def view(self, viewer: Viewer, request: AskView) -> None:
+        """See PresencePort."""
+
+    def unview(self, viewer: Viewer) -> None:
+        """See PresencePort."""
+
+    def type(self, viewer: Viewer) -> None:
+        """See PresencePort."""
+
+    def doubt(self, viewer: Viewer) -> None:
         """See PresencePort."""
 
     def samples(self) -> Iterable[Sample]:

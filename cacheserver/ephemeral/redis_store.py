@@ -23,6 +23,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
+from rowbox.cacheserver.ephemeral.redis_signals import RedisSignals
 from rowbox.cacheserver.ephemeral.store import HIDDEN_MS, EphemeralAway, up_samples
 from rowbox.cacheserver.samples import Sample
 from rowbox.mailbox.people.presence import KEPT_MS
@@ -67,6 +68,7 @@ class RedisEphemeral:
     def __init__(self, url: str, name: str) -> None:
         options: dict[str, Any] = {"socket_timeout": CALL_S, "socket_connect_timeout": CALL_S}
         self._client: Redis = Redis.from_url(url, retry=Retry(NoBackoff(), 0), **options)
+        self.signals = RedisSignals(url, name)
         self._prefix = f"rowbox:{name}:p:"
         self._beat = self._client.register_script(_BEAT)
         self._ages = self._client.register_script(_AGES)

@@ -7,6 +7,7 @@ any time, as a whole or in part, and comes back by itself: whoever is active is 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, Protocol
 
+from rowbox.cacheserver.ephemeral.signals import Signals
 from rowbox.cacheserver.samples import Sample
 
 MOST_AT_ONCE: Final = 1_000
@@ -25,6 +26,11 @@ class EphemeralAway(Exception):
 
 class EphemeralStore(Protocol):
     """Each method raises EphemeralAway, within a short time. Users are MOST_AT_ONCE at most."""
+
+    @property
+    def signals(self) -> Signals:
+        """What carries who types, between the same processes. To be started and closed by itself."""
+        ...
 
     @property
     def is_up(self) -> bool:

@@ -6,6 +6,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from rowbox.cacheserver.ephemeral.store import EphemeralAway, EphemeralStore, up_samples
+from rowbox.cacheserver.remote.signals import RemoteSignals, signals_calls
 from rowbox.cacheserver.rpc.calls import CallSpec, Handlers, Lane
 from rowbox.cacheserver.rpc.peer import Peer
 from rowbox.cacheserver.samples import Sample
@@ -58,6 +59,7 @@ def ephemeral_calls(store: EphemeralStore) -> Handlers:
     handlers.add(HIDE, lambda user_id, _: store.hide(user_id))
     handlers.add(SHOW, lambda user_id, _: store.show(user_id))
     handlers.add(FORGET, lambda user_id, _: store.forget(user_id))
+    handlers.merge(signals_calls(store.signals))
     return handlers
 
 
@@ -66,6 +68,7 @@ class RemoteEphemeral:
 
     def __init__(self, peer: Peer) -> None:
         self._peer = peer
+        self.signals = RemoteSignals(peer)
         self.is_up = False
         self.failures = 0
 

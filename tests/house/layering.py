@@ -140,7 +140,11 @@ ONLY_IN: Mapping[str, Sequence[str]] = {
     "pywebpush": ("cacheserver/push/services/web_push.py",),
     "prometheus_client": ("api/telemetry/metrics.py",),
     "click": ("cli/*.py",),
-    "redis": ("cacheserver/ephemeral/redis_store.py", "cacheserver/routing/redis_hints.py"),
+    "redis": (
+        "cacheserver/ephemeral/redis_signals.py",
+        "cacheserver/ephemeral/redis_store.py",
+        "cacheserver/routing/redis_hints.py",
+    ),
     "sqlite3": ("cacheserver/search/index_file.py",),
     "rich": ("cli/*.py",),
 }

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 import pytest
 
@@ -49,6 +50,28 @@ async def test_a_round_that_fails_is_counted_and_followed_by_another(error: Exce
         ("rowbox_background_rounds_total", "scan", loop.rounds),
         ("rowbox_background_failures_total", "scan", 1),
     }
+
+
+@pytest.mark.parametrize("error", [None, ValueError("a bug")])
+@virtual_time
+async def test_a_round_in_which_the_cancellation_is_lost_is_the_last_one(error: Exception | None) -> None:
+    rounds = 0
+
+    async def deaf() -> float | None:
+        nonlocal rounds
+        rounds += 1
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(3600)
+        if error is not None:
+            raise error
+        return None
+
+    loop = BackgroundLoop("scan", deaf)
+    loop.start()
+    await asyncio.sleep(1)
+    async with asyncio.timeout(30):
+        await loop.close()
+    assert rounds == 1
 
 
 @virtual_time

@@ -4,7 +4,7 @@ from collections.abc import Coroutine
 from typing import Protocol
 
 from rowbox.api.auth.claims import Claims
-from rowbox.api.realtime.frames import Presence
+from rowbox.api.realtime.frames import Presence, Types
 
 
 class Carrier(Protocol):
@@ -24,6 +24,6 @@ class Carrier(Protocol):
         """Does it in a task of its own, which ends with the socket."""
         ...
 
-    def say(self, frame: Presence) -> bool:
+    def say(self, frame: Presence | Types) -> bool:
         """Sends a frame. False: the client can take none now, and this one is gone."""
         ...

@@ -23,7 +23,9 @@ from rowbox.api.realtime.effects import (
     Prove,
     Pull,
     Refuse,
+    Typing,
     Verify,
+    View,
     Watch,
     Write,
 )
@@ -186,7 +188,7 @@ class Wire:
                 case Watch(users=users):
                     self.watched = users
                     self.tell_of(users)
-                case Ping() | Enter() | Active():
+                case Ping() | Enter() | Active() | View() | Typing():
                     pass
 
     def tell_of(self, users: Iterable[str]) -> None:

@@ -42,7 +42,7 @@ SUBJECTS: Final[Mapping[str, str]] = {
     "writes": r"rowbox_(commands?|commits?|sends?|unknown|cells)_",
     "mailboxes": r"rowbox_(mailbox|mailboxes|cache|load|folding|fences|waiters|followers|follow|fetches)(_|$)"
     "|rowbox_erasures?(_|$)",
-    "presence": r"rowbox_(presence|ephemeral)_",
+    "presence": r"rowbox_(presence|ephemeral|typing)_",
     "search": r"rowbox_search(es)?_",
     "push": r"rowbox_push(es)?_",
     "deliveries": r"rowbox_(deliver|senders|outbox|receipts)",

@@ -513,7 +513,7 @@ async def test_4400_for_binary_frames(served: Api) -> None:
 async def test_unknown_frames_are_ignored(served: Api) -> None:
     async with opened(served) as talk:
         await talk.say(t="later", x=1)
-        await talk.say(t="view", conversationId="c")
+        await talk.say(t="sooner", conversationId="c")
         await talk.say(t="ping")
         assert await talk.hears() == {"t": "pong", "head": token(10)}
 

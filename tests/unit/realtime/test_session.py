@@ -7,7 +7,21 @@ from typing import Any
 import pytest
 
 from rowbox.api.realtime import closing
-from rowbox.api.realtime.effects import Active, Begin, End, Enter, Follow, Ping, Prove, Refuse, Verify, Watch, Write
+from rowbox.api.realtime.effects import (
+    Active,
+    Begin,
+    End,
+    Enter,
+    Follow,
+    Ping,
+    Prove,
+    Refuse,
+    Typing,
+    Verify,
+    View,
+    Watch,
+    Write,
+)
 from rowbox.api.realtime.frames import Call
 from rowbox.api.realtime.session import Holder, Stage
 from tests.unit.realtime.talk import Talk, alice, opened, page, token
@@ -691,6 +705,30 @@ def test_a_watch_names_each_user_once() -> None:
     talk = opened()
     assert talk.client({"t": "watch", "users": ["bob", "carol", "bob"]}) == [Watch({"bob": "bob", "carol": "carol"})]
     assert talk.client({"t": "watch", "users": []}) == [Watch({})]
+
+
+def test_a_view_is_of_one_conversation_or_of_none() -> None:
+    talk = opened()
+    group = "ab" * 16
+    assert talk.client({"t": "view", "recipientId": "bob"}) == [View("bob", None)]
+    assert talk.client({"t": "view", "conversationId": group}) == [View(None, group)]
+    assert talk.client({"t": "view", "recipientId": "bob", "conversationId": group}) == [View("bob", None)]
+    assert talk.client({"t": "view"}) == [View(None, None)]
+    for wrong in ({"recipientId": "a b"}, {"recipientId": ""}, {"conversationId": "AB" * 16}, {"conversationId": 5}):
+        talk = opened()
+        talk.client({"t": "view"} | wrong)
+        assert ended(talk) == closing.BAD_FRAME
+
+
+def test_that_somebody_types_is_passed_on_once_in_three_seconds() -> None:
+    talk = opened()
+    assert talk.client({"t": "typing"}) == [Typing()]
+    talk.now_s += 2.9
+    assert talk.client({"t": "typing"}) == []
+    talk.client({"t": "view", "recipientId": "bob"})
+    assert talk.client({"t": "typing"}) == []
+    talk.now_s += 0.2
+    assert talk.client({"t": "typing"}) == [Typing()]
 
 
 def test_what_is_so_for_the_moment_goes_only_to_a_client_that_can_take_it() -> None:
