@@ -658,6 +658,52 @@ class HiddenPage(msgspec.Struct, frozen=True, array_like=True):
     quota: Quota | None = None
 
 
+class FetchContacts(msgspec.Struct, frozen=True, array_like=True):
+    """The user's contacts: the first `most` of those whose userIds are greater than `after`."""
+
+    user_id: str
+    after: str
+    most: int
+    bearer: Bearer | None = None
+
+
+class ContactShown(msgspec.Struct, frozen=True, array_like=True):
+    """A contact, since a time in microseconds; `version`: that of the newest change of what is kept of him."""
+
+    user_id: str
+    since_us: int
+    version: int
+    alias: str
+    is_favourite: bool
+
+
+class ContactsShown(msgspec.Struct, frozen=True, array_like=True):
+    """The answer to a FetchContacts, by userId. `has_more`: behind these there are others."""
+
+    contacts: tuple[ContactShown, ...]
+    has_more: bool
+    quota: Quota | None = None
+
+
+class FetchRequests(msgspec.Struct, frozen=True, array_like=True):
+    """The `most` newest of the conversations that wait to be accepted, below a place that an answer named."""
+
+    user_id: str
+    below: bytes | None
+    most: int
+    bearer: Bearer | None = None
+
+
+class RequestsShown(msgspec.Struct, frozen=True, array_like=True):
+    """The answer to a FetchRequests: JSON objects as the client gets them. `following`: where others are below; None:
+    there are none.
+    """
+
+    conversations: tuple[bytes, ...]
+    following: bytes | None
+    quota: Quota | None = None
+
+
 class SignOutResult(msgspec.Struct, frozen=True, array_like=True):
     """The devices that were signed in until a SignOut. It may have been an earlier try that signed them out."""
 
@@ -793,11 +839,11 @@ class MailboxPort(Protocol):
         ...
 
     async def change_account(self, request: ChangeAccount) -> AccountResult:
-        """Makes a user known, changes his profile, has him block somebody, or deletes him. Whether the caller may, it
-        knows.
+        """Makes a user known, changes his profile, or his list of contacts or of those whom he blocks, or deletes him.
+        Whether the caller may, it knows.
 
-        What is so already is not changed. UnknownUser, UserExists, UserDeleted, TooManyBlocks, RateLimited; FeatureOff;
-        PeerTooOld where the owner does not know this call yet.
+        What is so already is not changed. UnknownUser, OwnerAway, UserExists, UserDeleted, TooManyBlocks,
+        TooManyContacts; RateLimited; FeatureOff; PeerTooOld where the owner does not know this call yet.
         """
         ...
 
@@ -815,6 +861,17 @@ class MailboxPort(Protocol):
 
     async def fetch_hidden(self, request: FetchHidden) -> HiddenPage:
         """What is hidden from a user, for whoever may see it: that, the caller knows. Each look is logged.
+
+        RateLimited; PeerTooOld where the owner does not know this call yet.
+        """
+        ...
+
+    async def fetch_contacts(self, request: FetchContacts) -> ContactsShown:
+        """A user's contacts. RateLimited; PeerTooOld where the owner does not know this call yet."""
+        ...
+
+    async def fetch_requests(self, request: FetchRequests) -> RequestsShown:
+        """A user's conversations that wait to be accepted, the one with the newest message first.
 
         RateLimited; PeerTooOld where the owner does not know this call yet.
         """

@@ -2,19 +2,22 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from types import TracebackType
-from typing import Any, Final, Protocol, Self, TypeAlias, TypeVar
+from typing import Any, Final, Literal, Protocol, Self, TypeAlias, TypeVar
 
 import msgspec
 
 from rowbox.client.calls.access import TokenSource
 from rowbox.client.calls.answers import (
+    Admitted,
     BlocksPage,
     ChangedBlock,
+    ChangedContact,
     ChangedConversation,
     ChangedGroup,
     ChangedMessage,
     ChangedUser,
     Changes,
+    ContactsPage,
     Conversation,
     ConversationPage,
     ConversationTtl,
@@ -34,6 +37,7 @@ from rowbox.client.calls.answers import (
     Noted,
     ReadMark,
     Reported,
+    RequestsPage,
     Role,
     Sent,
     SignedOutDevices,
@@ -519,6 +523,8 @@ class Client:
         avatar: str = "",
         attributes: dict[str, str] | None = None,
         last_seen: LastSeen | None = None,
+        messages_from: Admitted | None = None,
+        group_adds: Admitted | None = None,
         user_id: str | None = None,
         patience_s: float | None = None,
     ) -> ChangedUser:
@@ -526,7 +532,7 @@ class Client:
         user_exists where he is known with another profile.
         """
         fields: Fields = {"name": name, "avatar": avatar, "attributes": attributes or {}}
-        fields |= {"lastSeen": last_seen, "userId": user_id}
+        fields |= {"lastSeen": last_seen, "messagesFrom": messages_from, "groupAdds": group_adds, "userId": user_id}
         return await self._change_user("createUser", fields, patience_s)
 
     async def update_user(
@@ -536,12 +542,14 @@ class Client:
         avatar: str | None = None,
         attributes: dict[str, str] | None = None,
         last_seen: LastSeen | None = None,
+        messages_from: Admitted | None = None,
+        group_adds: Admitted | None = None,
         user_id: str | None = None,
         patience_s: float | None = None,
     ) -> ChangedUser:
         """Changes the user's profile, or with an administrator's token that of `user_id`. None: it stays."""
         fields: Fields = {"name": name, "avatar": avatar, "attributes": attributes}
-        fields |= {"lastSeen": last_seen, "userId": user_id}
+        fields |= {"lastSeen": last_seen, "messagesFrom": messages_from, "groupAdds": group_adds, "userId": user_id}
         return await self._change_user("updateUser", fields, patience_s)
 
     async def delete_user(self, user_id: str | None = None, *, patience_s: float | None = None) -> DeletedUser:
@@ -559,9 +567,11 @@ class Client:
         archived: bool | None = None,
         pinned: bool | None = None,
         marked_unread: bool | None = None,
+        request: Literal[False] | None = None,
         patience_s: float | None = None,
     ) -> ChangedConversation:
         """Sets a conversation for the user alone; None: it stays. `muted_until` is in microseconds since the epoch.
+        `request` False accepts one that a stranger began.
 
         Refused with the code too_many_pinned where 20 are pinned.
         """
@@ -570,12 +580,20 @@ class Client:
             "archived": archived,
             "pinned": pinned,
             "markedUnread": marked_unread,
+            "request": request,
         }
         given = {name: value for name, value in settings.items() if value is not None}
         fields: Fields = {"conversationId": conversation_id, **given}
         return await self._retried(
             lambda: self._transport.post("setConversation", fields, ChangedConversation), patience_s
         )
+
+    async def fetch_requests(
+        self, *, cursor: str | None = None, page_size: int | None = None, patience_s: float | None = None
+    ) -> RequestsPage:
+        """The conversations that wait to be accepted: the newest ones, or those that `next_cursor` of a page names."""
+        query: dict[str, str | int | None] = {"cursor": cursor, "pageSize": page_size}
+        return await self._retried(lambda: self._transport.get("fetchRequests", query, RequestsPage), patience_s)
 
     async def delete_conversation(
         self, conversation_id: str, *, patience_s: float | None = None
@@ -612,6 +630,30 @@ class Client:
         """Who of some users is online, 1 to 200 with whom the user is in a conversation of two."""
         query: dict[str, str | int | None] = {"userIds": ",".join(user_ids)}
         return await self._retried(lambda: self._transport.get("fetchPresence", query, FetchedPresence), patience_s)
+
+    async def set_contact(
+        self,
+        user_id: str,
+        *,
+        alias: str | None = None,
+        favourite: bool | None = None,
+        remove: bool | None = None,
+        patience_s: float | None = None,
+    ) -> ChangedContact:
+        """Makes another user a contact, or changes what is kept of one: what is None stays.
+
+        `remove`: he is to be none any more; nothing else is given then.
+        """
+        what = {"alias": alias, "favourite": favourite, "remove": remove}
+        fields: Fields = {"userId": user_id, **{name: value for name, value in what.items() if value is not None}}
+        return await self._retried(lambda: self._transport.post("setContact", fields, ChangedContact), patience_s)
+
+    async def fetch_contacts(
+        self, *, after: str | None = None, page_size: int | None = None, patience_s: float | None = None
+    ) -> ContactsPage:
+        """The user's contacts: the first page, or the one behind the user `after`."""
+        query: dict[str, str | int | None] = {"after": after, "pageSize": page_size}
+        return await self._retried(lambda: self._transport.get("fetchContacts", query, ContactsPage), patience_s)
 
     async def block(self, user_id: str, *, patience_s: float | None = None) -> ChangedBlock:
         """Hides from now on what comes of another user in the conversation with him. He is not told."""

@@ -17,6 +17,7 @@ from rowbox.mailbox.group import Former, Group, Membership, Told
 from rowbox.mailbox.ids import ID_BYTES
 from rowbox.mailbox.message import Change, Message
 from rowbox.mailbox.people.block import Block
+from rowbox.mailbox.people.contact import Contact
 from rowbox.mailbox.people.own_settings import OwnSettings
 from rowbox.mailbox.people.profile import Profile
 from rowbox.mailbox.reactions import Reaction, Tally
@@ -43,8 +44,8 @@ class ChangeKind(IntEnum):
     RECEIPT = 8
     """The other one's devices have, or he has read, more of a conversation: the new mark."""
     ACCOUNT = 9
-    """Something of the user himself changed: his profile, his devices, whom he blocks. Names no conversation and no
-    message."""
+    """Something of the user himself changed: his profile, devices, contacts, whom he blocks. Names no conversation and
+    no message."""
     SETTINGS = 10
     """The user has set a conversation in another way for himself. Names no message."""
     TTL = 12
@@ -85,6 +86,8 @@ BLOCK = Kind(b"b", Block, ID_BYTES, "block")
 TTL = Kind(b"e", Ttl, ID_BYTES, "ttl")
 """For how long the messages of a conversation last, by its id. Under an id without one there is no message with an end,
 also under a hidden one."""
+CONTACT = Kind(b"k", Contact, ID_BYTES, "contact")
+"""Who is or was a contact of the user, by person_key."""
 KINDS: dict[bytes, Kind[Any]] = {
     kind.letter: kind
     for kind in (
@@ -100,13 +103,14 @@ KINDS: dict[bytes, Kind[Any]] = {
         OWN,
         BLOCK,
         TTL,
+        CONTACT,
     )
 }
 """All kinds of index cells that this Rowbox knows. What they have in common, which is all about fences, is two_states'.
 
 A letter that ever stood here is never given to another kind; `f` is the fence's.
 """
-ACCOUNT_KINDS: Final[tuple[Kind[Any], ...]] = (PROFILE, DEVICES, BLOCK)
+ACCOUNT_KINDS: Final[tuple[Kind[Any], ...]] = (PROFILE, DEVICES, BLOCK, CONTACT)
 """Kinds of the user's account whose states say with which version they came: `created_version`."""
 
 

@@ -424,6 +424,7 @@ def _as_set(shown: representation.Conversation, own: OwnSettings) -> representat
         archived=own.is_archived or msgspec.UNSET,
         pinned=own.is_pinned or msgspec.UNSET,
         marked_unread=own.is_marked_unread or msgspec.UNSET,
+        request=own.is_request or msgspec.UNSET,
         deleted_up_to=own.floor or msgspec.UNSET,
         deleted=own.is_deleted or msgspec.UNSET,
         receipts=msgspec.UNSET if own.is_deleted else shown.receipts,

@@ -191,6 +191,12 @@ class TooManyBlocks(RowboxError):
     code = "too_many_blocks"
 
 
+class TooManyContacts(RowboxError):
+    """The user has as many contacts as he may, those included whom he has removed."""
+
+    code = "too_many_contacts"
+
+
 class TooManyReactions(RowboxError):
     """The members of the group react to the message with as many different emoji as there may be."""
 

@@ -208,6 +208,16 @@ class Conversation(Struct, rename="camel", frozen=True, forbid_unknown_fields=Tr
     marked_unread: (
         Annotated[bool, Meta(description="True: the user has marked it as unread, whatever its count is.")] | UnsetType
     ) = UNSET
+    request: (
+        Annotated[
+            bool,
+            Meta(
+                description="True: a stranger began it, and the user has not accepted it yet. It is listed by "
+                "fetchRequests alone; a page of what changed has it too."
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
     deleted_up_to: (
         Annotated[
             Timestamp,

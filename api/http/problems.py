@@ -211,6 +211,11 @@ KINDS: Final[dict[str, Kind]] = {
         "The user has blocked as many people as there may be",
         "Leave it: those count as well whom the user has unblocked.",
     ),
+    "too_many_contacts": Kind(
+        422,
+        "The user has as many contacts as there may be",
+        "Leave it: those count as well whom the user has removed.",
+    ),
     "group_full": Kind(
         422,
         "The group would have too many members",

@@ -35,6 +35,7 @@ from rowbox.api.v1.responses import (
     SetTtlResponse,
 )
 from rowbox.api.v1.users.blocks import BLOCK_CALLS
+from rowbox.api.v1.users.contacts import CONTACT_CALLS
 from rowbox.api.v1.users.docs import USER_CALLS
 from rowbox.api.v1.users.hidden import HIDDEN_CALLS
 from rowbox.api.v1.users.reports import REPORT_CALLS
@@ -407,6 +408,7 @@ CALLS: Final = (
     *GROUP_CALLS,
     *USER_CALLS,
     *PRESENCE_CALLS,
+    *CONTACT_CALLS,
     *BLOCK_CALLS,
     *REPORT_CALLS,
     *HIDDEN_CALLS,

@@ -1,10 +1,10 @@
 """The handlers of the calls: each turns a Call into a value of the port, and the port's answer into a CallResult.
 They know nothing of HTTP.
 
-editMessage, unsendMessage, react, markRead, setTtl and what changes conversations, groups, devices, profiles or blocks
-count against the send limit, because they write; sendStatus, fetchGroup, fetchDevices, fetchUser, fetchUsers,
-fetchBlocks, fetchHidden, fetchPresence, heartbeat and connect against the fetch limit, because they do not. search and
-report have limits of their own.
+editMessage, unsendMessage, react, markRead, setTtl and what changes conversations, groups, devices, profiles, contacts
+or blocks count against the send limit, because they write; sendStatus, fetchGroup, fetchDevices, fetchUser, fetchUsers,
+fetchRequests, fetchContacts, fetchBlocks, fetchHidden, fetchPresence, heartbeat and connect against the fetch limit,
+because they do not. search and report have limits of their own.
 """
 
 from collections.abc import Awaitable, Callable
@@ -14,7 +14,7 @@ from typing import Final
 from rowbox.api.auth.claims import Claims
 from rowbox.api.http.operation import Call, CallResult, Operation
 from rowbox.api.v1.conversations.requests import ConversationRequests
-from rowbox.api.v1.conversations.types import encode_set
+from rowbox.api.v1.conversations.types import encode_requests, encode_set
 from rowbox.api.v1.devices.requests import DeviceRequests
 from rowbox.api.v1.devices.types import encode_device, encode_devices, encode_sign_out
 from rowbox.api.v1.groups.requests import GroupRequests
@@ -49,6 +49,7 @@ from rowbox.api.v1.responses import (
     encode_set_ttl,
 )
 from rowbox.api.v1.users.blocks import BlockRequests, encode_block, encode_blocks
+from rowbox.api.v1.users.contacts import ContactRequests, encode_contact, encode_contacts
 from rowbox.api.v1.users.hidden import encode_hidden, parse_fetch_hidden
 from rowbox.api.v1.users.reports import encode_report, parse_report
 from rowbox.api.v1.users.requests import UserRequests
@@ -64,9 +65,9 @@ from rowbox.cacheserver.port import (
     Located,
     MailboxPort,
 )
-from rowbox.mailbox.account.deeds import BlockUser, CreateProfile, UnblockUser, UpdateProfile
+from rowbox.mailbox.account.deeds import BlockUser, CreateProfile, SetContact, UnblockUser, UpdateProfile
 from rowbox.mailbox.errors import BadRequest, PeerTooOld, SignedOut, UnknownUser
-from rowbox.mailbox.people.profile import EVERYONE, ErasureStep
+from rowbox.mailbox.people.profile import ErasureStep, hides
 from rowbox.mailbox.settings.config import GroupsSettings, PollSettings, UsersSettings
 
 _Poll = FetchConversations | FetchMessages | FetchChanges
@@ -100,6 +101,7 @@ class Handlers:
         self._devices = DeviceRequests(self._read_user_id)
         self._users = UserRequests(users, self._read_user_id)
         self._blocks = BlockRequests(self._read_user_id)
+        self._contacts = ContactRequests(self._read_user_id)
 
     def operations(self) -> list[Operation]:
         """All calls of the API."""
@@ -118,6 +120,7 @@ class Handlers:
             Operation("connect", "GET", "/v1/connect", "fetch", self.connect, asks_where=True),
             Operation("setConversation", "POST", "/v1/setConversation", "send", self.set_conversation),
             Operation("deleteConversation", "POST", "/v1/deleteConversation", "send", self.delete_conversation),
+            Operation("fetchRequests", "GET", "/v1/fetchRequests", "fetch", self.fetch_requests),
             Operation("registerDevice", "POST", "/v1/registerDevice", "send", self.register_device),
             Operation("fetchDevices", "GET", "/v1/fetchDevices", "fetch", self.fetch_devices),
             Operation("setPush", "POST", "/v1/setPush", "send", self.set_push),
@@ -143,6 +146,8 @@ class Handlers:
             Operation("fetchUsers", "GET", "/v1/fetchUsers", "fetch", self.fetch_users),
             Operation("heartbeat", "POST", "/v1/heartbeat", "fetch", self.heartbeat),
             Operation("fetchPresence", "GET", "/v1/fetchPresence", "fetch", self.fetch_presence),
+            Operation("setContact", "POST", "/v1/setContact", "send", self.set_contact),
+            Operation("fetchContacts", "GET", "/v1/fetchContacts", "fetch", self.fetch_contacts),
             Operation("block", "POST", "/v1/block", "send", self._blocking(self._blocks.block)),
             Operation("unblock", "POST", "/v1/unblock", "send", self._blocking(self._blocks.unblock)),
             Operation("fetchBlocks", "GET", "/v1/fetchBlocks", "fetch", self.fetch_blocks),
@@ -219,6 +224,10 @@ class Handlers:
         conversation_id, request = self._conversations.set(call.take_body(), call.claims)
         result = await self._port.change_account(request)
         return CallResult(200, encode_set(conversation_id, result), result.quota)
+
+    async def fetch_requests(self, call: Call) -> CallResult:
+        shown = await self._port.fetch_requests(self._conversations.fetch(call.query, call.claims))
+        return CallResult(200, encode_requests(shown), shown.quota)
 
     async def delete_conversation(self, call: Call) -> CallResult:
         conversation_id, request = self._conversations.delete(call.take_body(), call.claims)
@@ -303,13 +312,23 @@ class Handlers:
         """A change of a profile was carried out: the user may have chosen whether he is shown."""
         deed = request.deed
         if isinstance(deed, (CreateProfile, UpdateProfile)) and deed.last_seen is not None:
-            self._presence.choose(request.user_id, hides=deed.last_seen != EVERYONE)
+            self._presence.choose(request.user_id, hides=hides(deed.last_seen))
 
     def _while_held(self, request: _Poll, claims: Claims) -> AbstractContextManager[None]:
         """A long poll of the user's own makes him active for as long as it is held."""
         if not request.wait_ms or request.user_id != claims.user_id:
             return _NOT_HELD
         return _Held(self._presence, request.user_id)
+
+    async def set_contact(self, call: Call) -> CallResult:
+        request = self._contacts.set(call.take_body(), call.claims)
+        assert isinstance(request.deed, SetContact)
+        result = await self._port.change_account(request)
+        return CallResult(200, encode_contact(request.deed.user_id, result), result.quota)
+
+    async def fetch_contacts(self, call: Call) -> CallResult:
+        shown = await self._port.fetch_contacts(self._contacts.fetch(call.query, call.claims))
+        return CallResult(200, encode_contacts(shown), shown.quota)
 
     async def fetch_blocks(self, call: Call) -> CallResult:
         shown = await self._port.fetch_blocks(self._blocks.fetch(call.query, call.claims))

@@ -18,6 +18,7 @@ from rowbox.mailbox.account.access_row import AccessRow, Revoked, SignOutDone
 from rowbox.mailbox.account.account_row import AccountRow
 from rowbox.mailbox.account.deeds import AccountChanged, AccountDeed, DeleteUser
 from rowbox.mailbox.account.erasing import ErasingRow, erased_answer
+from rowbox.mailbox.account.requests import may_be_added
 from rowbox.mailbox.aggregate.changes import Changed, New, NewChange
 from rowbox.mailbox.aggregate.needs import Fact, Need
 from rowbox.mailbox.aggregate.plan import Marked, NewSend, Plan, Sent, Settled
@@ -242,7 +243,7 @@ class DeliverCommand(Command, eq=False):
         if plan.is_erased:
             return erased_answer(plan.user_id, message.group)
         try:
-            return take_event(plan, message, self.fact)
+            return take_event(plan, message, self.fact, is_wanted=may_be_added(plan, message.sender_id))
         except EventGap as error:
             if not done:
                 raise

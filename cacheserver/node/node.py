@@ -42,15 +42,18 @@ from rowbox.cacheserver.port import (
     ChangeMessage,
     ChangeResult,
     Changes,
+    ContactsShown,
     DevicesResult,
     FetchBlocks,
     FetchChanges,
+    FetchContacts,
     FetchConversations,
     FetchDevices,
     FetchGroup,
     FetchHidden,
     FetchMessages,
     FetchReceipts,
+    FetchRequests,
     FetchUsers,
     Follow,
     Following,
@@ -71,6 +74,7 @@ from rowbox.cacheserver.port import (
     RegisterDevice,
     Report,
     ReportResult,
+    RequestsShown,
     Search,
     Send,
     SendResult,
@@ -315,6 +319,14 @@ class Node:
     async def fetch_hidden(self, request: FetchHidden) -> HiddenPage:
         """See MailboxPort."""
         return await self._at_work(request.user_id).fetch_hidden(request)
+
+    async def fetch_contacts(self, request: FetchContacts) -> ContactsShown:
+        """See MailboxPort."""
+        return await self._at_work(request.user_id).fetch_contacts(request)
+
+    async def fetch_requests(self, request: FetchRequests) -> RequestsShown:
+        """See MailboxPort."""
+        return await self._at_work(request.user_id).fetch_requests(request)
 
     async def fetch_users(self, request: FetchUsers) -> UsersShown:
         """See MailboxPort."""

@@ -80,6 +80,7 @@ from rowbox.cacheserver.people.block_calls import BlockCalls
 from rowbox.cacheserver.people.deleted_copies import DeletedCopies
 from rowbox.cacheserver.people.erasures import Erasures
 from rowbox.cacheserver.people.first_messages import FirstMessages
+from rowbox.cacheserver.people.lists import Lists
 from rowbox.cacheserver.people.presence import PresenceRules
 from rowbox.cacheserver.people.profiles import Profiles
 from rowbox.cacheserver.people.reports import Reports
@@ -92,16 +93,19 @@ from rowbox.cacheserver.port import (
     ChangeMessage,
     ChangeResult,
     Changes,
+    ContactsShown,
     Create,
     DevicesResult,
     FetchBlocks,
     FetchChanges,
+    FetchContacts,
     FetchConversations,
     FetchDevices,
     FetchGroup,
     FetchHidden,
     FetchMessages,
     FetchReceipts,
+    FetchRequests,
     FetchUsers,
     Follow,
     Following,
@@ -123,6 +127,7 @@ from rowbox.cacheserver.port import (
     RegisterDevice,
     Report,
     ReportResult,
+    RequestsShown,
     Routed,
     Search,
     Send,
@@ -152,7 +157,7 @@ from rowbox.cacheserver.stores.history import history_of
 from rowbox.cacheserver.stores.port import Store
 from rowbox.cacheserver.stores.quarantine import Quarantine
 from rowbox.cacheserver.turns import Turns
-from rowbox.mailbox.account.deeds import AccountChanged
+from rowbox.mailbox.account.deeds import AccountChanged, SetContact
 from rowbox.mailbox.aggregate.changes import Changed, New, NewChange, NewReaction
 from rowbox.mailbox.aggregate.mailbox import Limits, Mailbox
 from rowbox.mailbox.aggregate.plan import Marked, NewSend, Plan, Sent
@@ -394,8 +399,8 @@ class Owner:
             self._send_report,
             self._random,
         )
-        self._only_known = settings.users.policy == "known"
-        self.first_messages = FirstMessages(self.table, self.profiles)
+        self.lists = Lists(self.table, self.revocations, self._limits, time.seen_us)
+        self.first_messages = FirstMessages(self.table, self.profiles, only_known=settings.users.policy == "known")
         self.front_door = FrontDoor(
             self.table,
             self._reader,
@@ -617,7 +622,7 @@ class Owner:
         entropy = request.entropy or self._random.getrandbits(62)
         new, judge = _new_send(request, others, entropy), self.revocations.check_again
         grant = self.table.grant_of(request.sender_id)
-        only_known, routed = self._only_known and bool(others), request.routed
+        only_known, routed = self.first_messages.only_known and bool(others), request.routed
         command = SendCommand(new, joint, bearer, judge, only_known, future=future, routed=routed)
         place = request.sender_id, new.conversation_id
         if only_known and self._store.late_writes and self.first_messages.may_be_first(*place):
@@ -791,7 +796,12 @@ class Owner:
         quota = self._limits.take("send", user_id)
         future: asyncio.Future[CommandResult] = self._loop.create_future()
         judge, routed = self.revocations.check_again, request.routed
-        self.pipeline.submit(AccountCommand(user_id, request.deed, bearer, judge, future=future, routed=routed))
+        command = AccountCommand(user_id, request.deed, bearer, judge, future=future, routed=routed)
+        if self.first_messages.only_known and isinstance(request.deed, SetContact):
+            async with self.first_messages.contact_turn(user_id, request.deed, routed):
+                self.pipeline.submit(command)
+        else:
+            self.pipeline.submit(command)
         changed = await future
         assert isinstance(changed, AccountChanged)
         return AccountResult(changed.version, changed.changed, quota, changed.step)
@@ -887,7 +897,7 @@ class Owner:
 
     async def _check_known(self, users: Sequence[str]) -> None:
         """UnknownUser where one of the users may not be brought into a group."""
-        if self._only_known:
+        if self.first_messages.only_known:
             await self.profiles.check_known(users)
 
     def _settle_declined(self, cell: OutboxCell, user_id: str, joined: int) -> "asyncio.Future[CommandResult]":
@@ -1005,6 +1015,14 @@ class Owner:
     def fetch_hidden(self, request: FetchHidden) -> Coroutine[Any, Any, HiddenPage]:
         """See MailboxPort."""
         return self.blocks.fetch_hidden(request)
+
+    def fetch_contacts(self, request: FetchContacts) -> Coroutine[Any, Any, ContactsShown]:
+        """See MailboxPort."""
+        return self.lists.contacts(request)
+
+    def fetch_requests(self, request: FetchRequests) -> Coroutine[Any, Any, RequestsShown]:
+        """See MailboxPort."""
+        return self.lists.requests(request)
 
     def fetch_users(self, request: FetchUsers) -> Coroutine[Any, Any, UsersShown]:
         """See MailboxPort."""

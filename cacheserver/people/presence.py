@@ -1,8 +1,10 @@
 """Who may be shown when a user is online: what his own row says of it, and the row of whoever wants to know.
 
 The watcher's row says with whom he is in a conversation of two, and whether he hides himself: who hides is shown
-nobody. Whether a user hides from him is in that user's row, whose owner is always asked. Who has blocked somebody is
-not shown to him, nor he to the one who did.
+nobody, and who is shown to his contacts alone is shown these alone. Whether a user hides from him is in that user's
+row, whose owner is always asked. Who has blocked somebody is
+not shown to him, nor he to the one who did; nor is anybody to a stranger whom he has not accepted, or the stranger to
+him.
 """
 
 import asyncio
@@ -14,10 +16,13 @@ from rowbox.cacheserver.cache.table import Table
 from rowbox.cacheserver.port import USERS_A_FETCH, AskPresence, PresenceTerms
 from rowbox.cacheserver.rate_limit import RateLimits
 from rowbox.mailbox.account.blocks import is_blocked
+from rowbox.mailbox.account.contacts import contact_of
+from rowbox.mailbox.account.requests import is_request
 from rowbox.mailbox.aggregate.mailbox import Mailbox
 from rowbox.mailbox.cells import PROFILE
 from rowbox.mailbox.errors import RowboxError
 from rowbox.mailbox.ids import direct_conversation_id
+from rowbox.mailbox.people.profile import CONTACTS
 
 ASKED_AT_ONCE: Final = 16
 """Users of one question who are looked for at a time: each may be a load."""
@@ -79,7 +84,7 @@ class PresenceRules:
             row.grant.check()
         except RowboxError:
             return None
-        return not (_hides(mailbox) or is_blocked(mailbox, watcher_id))
+        return _shows_itself_to(mailbox, watcher_id)
 
 
 def _hides(mailbox: Mailbox) -> bool:
@@ -88,5 +93,17 @@ def _hides(mailbox: Mailbox) -> bool:
 
 
 def _knows(mailbox: Mailbox, user_id: str, other: str) -> bool:
-    """Whether the user is in a conversation of two with the other one, and has not blocked him."""
-    return direct_conversation_id(user_id, other) in mailbox.index and not is_blocked(mailbox, other)
+    """Whether the user is in a conversation of two with the other one, and is shown to him."""
+    return direct_conversation_id(user_id, other) in mailbox.index and _shows_itself_to(mailbox, other)
+
+
+def _shows_itself_to(mailbox: Mailbox, other: str) -> bool:
+    """Whether a mailbox's user wants to be shown to the other one."""
+    if is_blocked(mailbox, other) or is_request(mailbox, other):
+        return False
+    profile = mailbox.state(PROFILE)
+    if profile is None:
+        return True
+    if profile.last_seen == CONTACTS:
+        return other == mailbox.user_id or contact_of(mailbox, other) is not None
+    return not profile.hides

@@ -212,7 +212,7 @@ class Pushes:
             read = ReadNote(to_text(conversation_id), self._badge(mailbox))
             return _saying(errand, target, read, b"read" + told)
         has_it = message.message_id == told or DeviceUses.acked(mailbox).get(device_id, 0) >= message.version
-        if has_it or self._is_muted(mailbox, conversation_id):
+        if has_it or self._is_quiet(mailbox, conversation_id):
             return None
         note = note_of(mailbox, conversation_id, message, self._badge(mailbox), self._content)
         return _saying(errand, target, note, message.message_id, message)
@@ -253,9 +253,10 @@ class Pushes:
     def _badge(self, mailbox: Mailbox) -> int:
         return self._unread.badge(mailbox, self._seen_us())
 
-    def _is_muted(self, mailbox: Mailbox, conversation_id: bytes) -> bool:
+    def _is_quiet(self, mailbox: Mailbox, conversation_id: bytes) -> bool:
+        """Whether its user is not to be told of a conversation: it is muted, or waits to be accepted."""
         own = mailbox.state(OWN, conversation_id)
-        return own is not None and own.is_muted(self._seen_us())
+        return own is not None and (own.is_request or own.is_muted(self._seen_us()))
 
     def _is_gone(self, errand: Errand, target: PushTarget) -> None:
         user_id, device_id, _ = errand

@@ -1,4 +1,4 @@
-"""How many conversations of a mailbox are unread and not muted: the number that a phone shows beside the app.
+"""How many conversations of a mailbox are unread, accepted and not muted: the number that a phone shows beside the app.
 
 It is the index' own at that moment: which conversations are unread is looked up once for a mailbox, and then follows
 each change that is applied to it. What is kept is true of a mailbox with that head, and no other. It holds no mailbox:
@@ -56,9 +56,11 @@ class Unread:
         self.conversations += len(known.unread) - before
 
     def badge(self, mailbox: Mailbox, now_us: int) -> int:
-        """How many conversations are unread, and not muted at that time."""
+        """How many conversations are unread, not muted at that time, and accepted."""
         unread, own = self._unread_of(mailbox), mailbox.states_of(OWN)
-        return len(unread) - sum(one in unread for one, settings in own.items() if settings.is_muted(now_us))
+        return len(unread) - sum(
+            one in unread for one, settings in own.items() if settings.is_request or settings.is_muted(now_us)
+        )
 
     def _unread_of(self, mailbox: Mailbox) -> set[bytes]:
         known = self._known.get(mailbox.user_id)

@@ -22,15 +22,18 @@ from rowbox.cacheserver.port import (
     ChangeMessage,
     ChangeResult,
     Changes,
+    ContactsShown,
     DevicesResult,
     FetchBlocks,
     FetchChanges,
+    FetchContacts,
     FetchConversations,
     FetchDevices,
     FetchGroup,
     FetchHidden,
     FetchMessages,
     FetchReceipts,
+    FetchRequests,
     FetchUsers,
     Follow,
     Following,
@@ -52,6 +55,7 @@ from rowbox.cacheserver.port import (
     RegisterDevice,
     Report,
     ReportResult,
+    RequestsShown,
     RevocationPort,
     Search,
     Send,
@@ -188,6 +192,8 @@ def _add_reads(handlers: Handlers, port: MailboxPort, check: CheckRoute) -> None
     handlers.add(calls.FETCH_GROUP, _checked(check, port.fetch_group))
     handlers.add(calls.FETCH_BLOCKS, _checked(check, port.fetch_blocks))
     handlers.add(calls.FETCH_HIDDEN, _checked(check, port.fetch_hidden))
+    handlers.add(calls.FETCH_CONTACTS, _checked(check, port.fetch_contacts))
+    handlers.add(calls.FETCH_REQUESTS, _checked(check, port.fetch_requests))
     handlers.add(calls.FETCH_USERS, _checked(check, port.fetch_users))
     handlers.add(calls.PRESENCE_TERMS, _checked(check, port.presence_terms))
     handlers.add(calls.CONVERSATIONS, _checked(check, port.fetch_conversations))
@@ -355,6 +361,14 @@ class RemoteMailboxes:
     async def fetch_hidden(self, request: FetchHidden, *, timeout_s: float | None = None) -> HiddenPage:
         """See MailboxPort."""
         return await self._of_newer(self._call(calls.FETCH_HIDDEN, request, timeout_s))
+
+    async def fetch_contacts(self, request: FetchContacts, *, timeout_s: float | None = None) -> ContactsShown:
+        """See MailboxPort."""
+        return await self._of_newer(self._call(calls.FETCH_CONTACTS, request, timeout_s))
+
+    async def fetch_requests(self, request: FetchRequests, *, timeout_s: float | None = None) -> RequestsShown:
+        """See MailboxPort."""
+        return await self._of_newer(self._call(calls.FETCH_REQUESTS, request, timeout_s))
 
     async def fetch_users(self, request: FetchUsers, *, timeout_s: float | None = None) -> UsersShown:
         """See MailboxPort."""

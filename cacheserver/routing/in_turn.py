@@ -23,15 +23,18 @@ from rowbox.cacheserver.port import (
     ChangeMessage,
     ChangeResult,
     Changes,
+    ContactsShown,
     DevicesResult,
     FetchBlocks,
     FetchChanges,
+    FetchContacts,
     FetchConversations,
     FetchDevices,
     FetchGroup,
     FetchHidden,
     FetchMessages,
     FetchReceipts,
+    FetchRequests,
     FetchUsers,
     Follow,
     Following,
@@ -52,6 +55,7 @@ from rowbox.cacheserver.port import (
     RegisterDevice,
     Report,
     ReportResult,
+    RequestsShown,
     Routed,
     Search,
     Send,
@@ -239,6 +243,14 @@ class InTurn:
     async def fetch_hidden(self, request: FetchHidden) -> HiddenPage:
         """See MailboxPort."""
         return await self._target.fetch_hidden(request)
+
+    async def fetch_contacts(self, request: FetchContacts) -> ContactsShown:
+        """See MailboxPort."""
+        return await self._target.fetch_contacts(request)
+
+    async def fetch_requests(self, request: FetchRequests) -> RequestsShown:
+        """See MailboxPort."""
+        return await self._target.fetch_requests(request)
 
     async def fetch_users(self, request: FetchUsers) -> UsersShown:
         """See MailboxPort."""

@@ -38,15 +38,18 @@ from rowbox.cacheserver.port import (
     ChangeMessage,
     ChangeResult,
     Changes,
+    ContactsShown,
     DevicesResult,
     FetchBlocks,
     FetchChanges,
+    FetchContacts,
     FetchConversations,
     FetchDevices,
     FetchGroup,
     FetchHidden,
     FetchMessages,
     FetchReceipts,
+    FetchRequests,
     FetchUsers,
     Follow,
     Following,
@@ -67,6 +70,7 @@ from rowbox.cacheserver.port import (
     RegisterDevice,
     Report,
     ReportResult,
+    RequestsShown,
     Routed,
     Search,
     Send,
@@ -385,6 +389,20 @@ class Router:
         if bearer is not None and bearer.user_id != request.user_id:
             await self.judges.judge(bearer)
         return await self._read(request.user_id, lambda target: target.fetch_hidden(request))
+
+    async def fetch_contacts(self, request: FetchContacts) -> ContactsShown:
+        """See MailboxPort."""
+        bearer = request.bearer
+        if bearer is not None and bearer.user_id != request.user_id:
+            await self.judges.judge(bearer)
+        return await self._read(request.user_id, lambda target: target.fetch_contacts(request))
+
+    async def fetch_requests(self, request: FetchRequests) -> RequestsShown:
+        """See MailboxPort."""
+        bearer = request.bearer
+        if bearer is not None and bearer.user_id != request.user_id:
+            await self.judges.judge(bearer)
+        return await self._read(request.user_id, lambda target: target.fetch_requests(request))
 
     async def fetch_users(self, request: FetchUsers) -> UsersShown:
         """See MailboxPort."""

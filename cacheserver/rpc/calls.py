@@ -21,15 +21,18 @@ from rowbox.cacheserver.port import (
     ChangeMessage,
     ChangeResult,
     Changes,
+    ContactsShown,
     DevicesResult,
     FetchBlocks,
     FetchChanges,
+    FetchContacts,
     FetchConversations,
     FetchDevices,
     FetchGroup,
     FetchHidden,
     FetchMessages,
     FetchReceipts,
+    FetchRequests,
     FetchUsers,
     Follow,
     Found,
@@ -49,6 +52,7 @@ from rowbox.cacheserver.port import (
     RegisterDevice,
     Report,
     ReportResult,
+    RequestsShown,
     Search,
     Send,
     SendResult,
@@ -234,6 +238,8 @@ CHANGE_ACCOUNT = CallSpec("change_account", ChangeAccount, AccountResult, Lane.R
 FETCH_BLOCKS = CallSpec("fetch_blocks", FetchBlocks, BlocksShown, Lane.REQUESTS, writes=False)
 REPORT = CallSpec("report", Report, ReportResult, Lane.REQUESTS, writes=True)
 FETCH_HIDDEN = CallSpec("fetch_hidden", FetchHidden, HiddenPage, Lane.REQUESTS, writes=False)
+FETCH_CONTACTS = CallSpec("fetch_contacts", FetchContacts, ContactsShown, Lane.REQUESTS, writes=False)
+FETCH_REQUESTS = CallSpec("fetch_requests", FetchRequests, RequestsShown, Lane.REQUESTS, writes=False)
 FETCH_USERS = CallSpec("fetch_users", FetchUsers, UsersShown, Lane.REQUESTS, writes=False)
 CHANGE_GROUP = CallSpec("change_group", ChangeGroup, GroupResult, Lane.REQUESTS, writes=True)
 FETCH_GROUP = CallSpec("fetch_group", FetchGroup, GroupShown, Lane.REQUESTS, writes=False)

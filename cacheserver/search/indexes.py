@@ -57,7 +57,8 @@ class Index:
         self.user_id = mailbox.user_id
         self.epoch = mailbox.epoch
         self.file = file
-        self.build = Build(mailbox.index.newest(0, len(mailbox.index)))
+        count = len(mailbox.index)
+        self.build = Build([*mailbox.index.newest(0, count), *mailbox.index.requests(None, count)])
         self.lock = asyncio.Lock()
         """Held while something is taken in."""
         self.count = 0

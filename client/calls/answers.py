@@ -70,7 +70,8 @@ class Reaction(Struct, rename="camel", kw_only=True, frozen=True):
 
 
 Role: TypeAlias = Literal["owner", "admin", "member"]
-LastSeen: TypeAlias = Literal["everyone", "nobody"]
+LastSeen: TypeAlias = Literal["everyone", "contacts", "nobody"]
+Admitted: TypeAlias = Literal["everyone", "contacts"]
 
 
 class GroupSettings(Struct, rename="camel", kw_only=True, frozen=True):
@@ -286,6 +287,8 @@ class Conversation(Struct, rename="camel", kw_only=True, frozen=True):
     archived: bool = False
     pinned: bool = False
     marked_unread: bool = False
+    request: bool = False
+    """Whether a stranger began it, and the user has not accepted it yet: it is in the list of requests alone."""
     deleted_up_to: int = 0
     """Where the user has deleted his copy: drop all messages of it whose `last_updated_timestamp` is not greater."""
     deleted: bool = False
@@ -303,6 +306,14 @@ class ConversationTtl(Struct, rename="camel", kw_only=True, frozen=True):
     last_updated_timestamp: int
     changed: bool
     """False: it was so already, maybe by an earlier try of the same call."""
+
+
+class RequestsPage(Struct, rename="camel", kw_only=True, frozen=True):
+    """Some of the conversations that wait to be accepted, the one with the newest message first."""
+
+    conversations: tuple[Conversation, ...]
+    next_cursor: str | None = None
+    """Of the page behind it; None where there is none."""
 
 
 class ChangedConversation(Struct, rename="camel", kw_only=True, frozen=True):
@@ -343,7 +354,12 @@ class User(Struct, rename="camel", kw_only=True, frozen=True):
     """A picture's address, or empty."""
     attributes: dict[str, str] | None = None
     last_seen: str | None = None
-    """Who is shown whether the user is online: `everyone` in a conversation of two with him, or `nobody`."""
+    """Who is shown whether the user is online: `everyone` in a conversation of two with him, of these his
+    `contacts` alone, or `nobody`."""
+    messages_from: str | None = None
+    """Whose first message begins a conversation that need not be accepted: that of `everyone`, or of his `contacts`."""
+    group_adds: str | None = None
+    """Who brings the user into groups: `everyone`, or his `contacts`."""
     created_timestamp: int | None = None
     last_updated_timestamp: int | None = None
 
@@ -404,6 +420,33 @@ class HiddenPage(Struct, rename="camel", kw_only=True, frozen=True):
 
     messages: tuple[HiddenMessage, ...]
     next_cursor: str | None
+
+
+class ChangedContact(Struct, rename="camel", kw_only=True, frozen=True):
+    """Who is a contact of the user, or is none any more, after a call that says so."""
+
+    user_id: str
+    last_updated_timestamp: int
+    """Since when it is so; 0: he never was a contact."""
+    changed: bool
+    """False: it was so already, by an earlier try perhaps."""
+
+
+class Contact(Struct, rename="camel", kw_only=True, frozen=True):
+    """A contact of the user. `alias`: what the user calls him."""
+
+    user_id: str
+    since_timestamp: int
+    last_updated_timestamp: int
+    alias: str | None = None
+    favourite: bool = False
+
+
+class ContactsPage(Struct, rename="camel", kw_only=True, frozen=True):
+    """Some of the user's contacts, by their userIds. `has_more`: there are others behind the last one."""
+
+    contacts: tuple[Contact, ...]
+    has_more: bool
 
 
 class FetchedUsers(Struct, rename="camel", kw_only=True, frozen=True):

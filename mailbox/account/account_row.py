@@ -7,6 +7,7 @@ no conversation one of the kind ACCOUNT, which names nothing, and the user's dev
 from msgspec.structs import replace
 
 from rowbox.mailbox.account import blocks
+from rowbox.mailbox.account.contacts import set_contact
 from rowbox.mailbox.account.deeds import (
     AccountChanged,
     AccountDeed,
@@ -14,6 +15,7 @@ from rowbox.mailbox.account.deeds import (
     CreateProfile,
     DeleteConversation,
     DeleteUser,
+    SetContact,
     SetConversation,
     UnblockUser,
     UpdateProfile,
@@ -37,11 +39,16 @@ class AccountRow:
         self._plan = plan
 
     def do(self, deed: AccountDeed) -> AccountChanged:
-        """Does what is asked. UserExists, UnknownUser, TooManyBlocks, and what OwnConversations raises."""
+        """Does what is asked.
+
+        UserExists, UnknownUser, TooManyBlocks, TooManyContacts, and what OwnConversations raises.
+        """
         if isinstance(deed, SetConversation):
             return OwnConversations(self._plan).set(deed)
         if isinstance(deed, DeleteConversation):
             return OwnConversations(self._plan).delete(deed)
+        if isinstance(deed, SetContact):
+            return set_contact(self._plan, deed)
         if isinstance(deed, CreateProfile):
             return self._create(deed)
         if isinstance(deed, BlockUser):
@@ -54,10 +61,11 @@ class AccountRow:
 
     def _create(self, new: CreateProfile) -> AccountChanged:
         known = self._plan.state(PROFILE)
-        said = (new.name, new.avatar, new.attributes, new.last_seen)
+        told = {name: getattr(new, name) for name in new.__struct_fields__}
+        wanted = Profile(0, 0, created_version=0, **told)
         if known is None:
-            return self._put_profile(*said, created=0)
-        if said != (known.name, known.avatar, known.attributes, known.last_seen):
+            return self._put_profile(wanted)
+        if not _is_same(wanted, known):
             raise UserExists("this user has a profile already, and another one")
         return AccountChanged(known.version, changed=False)
 
@@ -65,14 +73,9 @@ class AccountRow:
         known = self._plan.state(PROFILE)
         if known is None:
             raise UnknownUser("this user has no profile")
-        name = known.name if new.name is None else new.name
-        avatar = known.avatar if new.avatar is None else new.avatar
-        attributes = known.attributes if new.attributes is None else new.attributes
-        last_seen = known.last_seen if new.last_seen is None else new.last_seen
-        said = (name, avatar, attributes, last_seen)
-        if said == (known.name, known.avatar, known.attributes, known.last_seen):
-            return AccountChanged(known.version, changed=False)
-        return self._put_profile(*said, created=known.created_version)
+        told = {name: getattr(new, name) for name in new.__struct_fields__}
+        wanted = replace(known, **{name: value for name, value in told.items() if value is not None})
+        return AccountChanged(known.version, changed=False) if wanted == known else self._put_profile(wanted)
 
     def _block(self, user_id: str) -> AccountChanged:
         key = person_key(user_id)
@@ -102,11 +105,16 @@ class AccountRow:
         self._plan.put(BLOCK, block, key)
         self._plan.log.append(LogCell(block.version, block.epoch, ChangeKind.ACCOUNT, b"", b""))
 
-    def _put_profile(
-        self, name: str, avatar: str, attributes: dict[str, str], last_seen: str, *, created: int
-    ) -> AccountChanged:
-        """`created` 0: now."""
+    def _put_profile(self, profile: Profile) -> AccountChanged:
+        """Adds it with the stamp of this change; where it is new, that is also when it came."""
         epoch, version = self._plan.stamp()
-        self._plan.put(PROFILE, Profile(version, epoch, name, avatar, attributes, created or version, last_seen))
+        created = profile.created_version or version
+        self._plan.put(PROFILE, replace(profile, version=version, epoch=epoch, created_version=created))
         self._plan.log.append(LogCell(version, epoch, ChangeKind.ACCOUNT, b"", b""))
         return AccountChanged(version, changed=True)
+
+
+def _is_same(one: Profile, other: Profile) -> bool:
+    """Whether two profiles say the same, whenever they were written."""
+    stamp = {"version": 0, "epoch": 0, "created_version": 0}
+    return replace(one, **stamp) == replace(other, **stamp)

@@ -1,4 +1,5 @@
-"""What a row makes of what others send to its user, where he has blocked some of them: shown, or hidden.
+"""What a row makes of what others send to its user, where he has blocked some of them: shown, or hidden. What is shown
+and begins a conversation may have to be accepted first: that is said by requests.py.
 
 It is decided when the message comes, in the row's own order: what comes behind a block is hidden, what came before it
 stays. A hidden message is stored as any other, but under the hidden id of its conversation (`hidden_conversation_id`),
@@ -29,6 +30,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from rowbox.mailbox.account import requests
 from rowbox.mailbox.aggregate.mailbox import Mailbox
 from rowbox.mailbox.aggregate.needs import CopyNeed, Fact, HeldMessages, MessageNeed, Need
 from rowbox.mailbox.aggregate.plan import Plan
@@ -72,7 +74,8 @@ def deliver(plan: Plan, message: Message, fact: Fact | None = None) -> int | Nee
     if message.ttl_ms is not None:
         return take_ttl(plan, message, is_hidden=block is not None and block.is_on)
     if block is None:
-        return plan.deliver(message, fact)
+        done = plan.deliver(message, fact)
+        return requests.note_message(plan, message, done) if isinstance(done, int) else done
     if message.change is not None or message.reaction is not None:
         held = _held(plan, message, block, fact)
         return held if isinstance(held, MessageNeed) else _take_change(plan, message, block, *held)
@@ -92,7 +95,7 @@ def deliver_new(plan: Plan, message: Message) -> int:
         return 0
     block = block_of(plan, message.sender_id)
     if block is None or not block.is_on or message.told is not None:
-        return plan.deliver_new(message)
+        return requests.note_message(plan, message, plan.deliver_new(message))
     version = plan.tick(message.sent_us)
     return _hide(plan, block.with_hidden(message.message_id, version, plan.epoch), message)
 
@@ -127,7 +130,9 @@ def take_change(plan: Plan, message: Message, held: MessageCell | None, hidden: 
     if plan.is_erased:
         return 0
     block = block_of(plan, message.sender_id)
-    return plan.take_change(message, held) if block is None else _take_change(plan, message, block, held, hidden)
+    if block is not None:
+        return _take_change(plan, message, block, held, hidden)
+    return requests.note_message(plan, message, plan.take_change(message, held))
 
 
 def kept_of(cells: Sequence[MessageCell]) -> list[MessageCell]:
@@ -167,7 +172,7 @@ def _take_change(
         return 0
     is_shown = held is not None or hidden is None
     if is_shown and not block.is_on:
-        return plan.take_change(message, held)
+        return requests.note_message(plan, message, plan.take_change(message, held))
     if message.reaction is not None:
         return _keep_reaction(plan, message, message.reaction, block, hidden or held)
     change = message.change

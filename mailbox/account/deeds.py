@@ -17,6 +17,8 @@ class CreateProfile(msgspec.Struct, frozen=True, array_like=True, tag=0):
     avatar: str = ""
     attributes: dict[str, str] = {}
     last_seen: str = EVERYONE
+    messages_from: str = EVERYONE
+    group_adds: str = EVERYONE
 
 
 class UpdateProfile(msgspec.Struct, frozen=True, array_like=True, tag=1):
@@ -26,16 +28,31 @@ class UpdateProfile(msgspec.Struct, frozen=True, array_like=True, tag=1):
     avatar: str | None = None
     attributes: dict[str, str] | None = None
     last_seen: str | None = None
+    messages_from: str | None = None
+    group_adds: str | None = None
+
+
+class SetContact(msgspec.Struct, frozen=True, array_like=True, tag=2):
+    """Makes another user a contact, or changes what is kept of one: what is None stays. `is_removed`: ends that."""
+
+    user_id: str
+    alias: str | None = None
+    is_favourite: bool | None = None
+    is_removed: bool = False
 
 
 class SetConversation(msgspec.Struct, frozen=True, array_like=True, tag=3):
-    """Other settings of one's own for a conversation (people/own_settings.py); None: it stays."""
+    """Other settings of one's own for a conversation (people/own_settings.py); None: it stays.
+
+    `accepts`: it waits to be accepted no more.
+    """
 
     conversation_id: bytes
     muted_until: int | None = None
     is_archived: bool | None = None
     is_pinned: bool | None = None
     is_marked_unread: bool | None = None
+    accepts: bool = False
 
 
 class DeleteConversation(msgspec.Struct, frozen=True, array_like=True, tag=4):
@@ -61,7 +78,14 @@ class DeleteUser(msgspec.Struct, frozen=True, array_like=True, tag=13):
 
 
 AccountDeed: TypeAlias = (
-    CreateProfile | UpdateProfile | SetConversation | DeleteConversation | BlockUser | UnblockUser | DeleteUser
+    CreateProfile
+    | UpdateProfile
+    | SetContact
+    | SetConversation
+    | DeleteConversation
+    | BlockUser
+    | UnblockUser
+    | DeleteUser
 )
 
 

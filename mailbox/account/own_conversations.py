@@ -32,16 +32,24 @@ class OwnConversations:
             is_archived=_or(deed.is_archived, known.is_archived),
             is_pinned=_or(deed.is_pinned, known.is_pinned),
             is_marked_unread=_or(deed.is_marked_unread, known.is_marked_unread),
+            is_request=known.is_request and not deed.accepts,
         )
         if after == known:
             return AccountChanged(self._shown_version(deed.conversation_id, state.version), changed=False)
         if after.is_pinned and not known.is_pinned and self._pinned() >= MOST_PINNED:
             raise TooManyPinned(f"{MOST_PINNED} conversations are pinned, and no more may be")
-        return AccountChanged(self._plan.put_own(deed.conversation_id, after), changed=True)
+        version = self._plan.put_own(deed.conversation_id, after)
+        if known.is_request and deed.accepts:
+            self._plan.note_read(deed.conversation_id)  # of which its sender was not told
+        return AccountChanged(version, changed=True)
 
     def delete(self, deed: DeleteConversation) -> AccountChanged:
         """Deletes one, as far as it has come in this plan. UnknownConversation."""
-        plan, conversation_id = self._plan, deed.conversation_id
+        return self.delete_own(deed.conversation_id)
+
+    def delete_own(self, conversation_id: bytes) -> AccountChanged:
+        """See `delete`."""
+        plan = self._plan
         state = plan.conversation(conversation_id)
         if state is None:
             raise UnknownConversation("no such conversation")

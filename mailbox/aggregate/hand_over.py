@@ -32,7 +32,7 @@ from rowbox.mailbox.message import Message, MessageCopy
 from rowbox.mailbox.receipts import shown_versions
 from rowbox.mailbox.two_states import ByKind
 
-FORMAT = 9
+FORMAT = 10
 """Rises when an older process would misread a mailbox, and when a message's representation changes: the copies in
 windows are encoded already."""
 _CHANGES = {kind.value: kind for kind in ChangeKind}

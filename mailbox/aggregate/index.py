@@ -1,4 +1,5 @@
 """The conversation index of a mailbox in memory: by id, in the order of the newest messages, in the order of change.
+Those that wait to be accepted are in a list of their own.
 
 The two orders make a page and a delta cost what they return, not what the mailbox holds. A state is kept as the bytes
 in which it is stored, and decoded whenever it is asked for: a mailbox of a hundred thousand conversations takes less
@@ -64,6 +65,7 @@ class ConversationIndex:
         "_changes",
         "_expiring",
         "_order",
+        "_requests",
         "_retention_us",
         "_states",
         "_texts",
@@ -96,6 +98,7 @@ class ConversationIndex:
         """
         self._states = {} if states is None else states
         self._order = [] if order is None else order
+        self._requests: list[Position] = []
         # The last one changed last: versions only rise. An OrderedDict, because a dict that is read from its end walks
         # over every place that a moved entry left.
         self._changes: OrderedDict[bytes, int] = OrderedDict(changes)
@@ -158,19 +161,10 @@ class ConversationIndex:
             self.size_bytes += ENTRY_BYTES + _state_bytes(state)
         else:
             self.size_bytes += _state_bytes(state) - _state_bytes(known)
-            is_floored = conversation_id in self.floors
-            if old.last_message_id == state.last_message_id and not is_floored:
+            if old.last_message_id == state.last_message_id and conversation_id not in self.own:
                 return
-            place = bisect_left(self._order, old.last_message_id + conversation_id)
-            if not is_floored or self._order[place : place + 1] == [old.last_message_id + conversation_id]:
-                del self._order[place]
-        if self.floors and self.is_deleted(conversation_id):
-            return
-        position = state.last_message_id + conversation_id
-        if self._order and position < self._order[-1]:
-            insort(self._order, position)
-        else:
-            self._order.append(position)  # as most do: what is newest comes last
+            self._leave_out(old.last_message_id + conversation_id)
+        self._list(conversation_id, state.last_message_id)
 
     def keep_for(self, retention_us: int) -> None:
         """Sets for how long messages are kept, in microseconds: before anything is asked of what has ended."""
@@ -187,6 +181,30 @@ class ConversationIndex:
         if conversation_id in self._states:
             self._forget_text(conversation_id)
             self._note_change(conversation_id, version)
+
+    def _leave_out(self, position: Position) -> None:
+        """Takes a conversation out of the list in which it is, if it is in one: its user may have set it meanwhile."""
+        for order in (self._order, self._requests):
+            place = bisect_left(order, position)
+            if order[place : place + 1] == [position]:
+                del order[place]
+                return
+
+    def _list(self, conversation_id: bytes, last_message_id: bytes) -> None:
+        own = self.own.get(conversation_id)
+        if own is not None and own.is_deleted:
+            return
+        order = self._order if own is None or not own.is_request else self._requests
+        position = last_message_id + conversation_id
+        if order and position < order[-1]:
+            insort(order, position)
+        else:
+            order.append(position)  # as most do: what is newest comes last
+
+    def requests(self, below: Position | None, count: int) -> list[Position]:
+        """Of the conversations that wait to be accepted the `count` positions under `below`; None: the newest ones."""
+        end = len(self._requests) if below is None else bisect_left(self._requests, below)
+        return self._requests[max(0, end - count) : end][::-1]
 
     def newest(self, skip: int, count: int) -> list[Position]:
         """Positions `skip` to `skip + count` of the list, newest first."""
@@ -265,10 +283,19 @@ class ConversationIndex:
             if own.floor:
                 self.floors[conversation_id] = own.floor
 
-    def leave_out_deleted(self) -> None:
-        """Takes conversations that are deleted out of the list: of an index that was just made, once."""
-        if any(own.is_deleted for own in self.own.values()):
-            self._order = [one for one in self._order if not self.is_deleted(one[ID_BYTES:])]
+    def is_request(self, conversation_id: bytes) -> bool:
+        """Whether a stranger began it, and the user has not accepted it: then it is in no list but `requests`."""
+        own = self.own.get(conversation_id)
+        return own is not None and own.is_request
+
+    def leave_out(self) -> None:
+        """Takes conversations that are deleted, or wait to be accepted, out of the list: of an index that was just
+        made, once.
+        """
+        if any(own.is_deleted or own.is_request for own in self.own.values()):
+            every, self._order = self._order, []
+            for position in every:
+                self._list(position[ID_BYTES:], position[:ID_BYTES])
 
     def is_muted(self, conversation_id: bytes, at_us: int) -> bool:
         """Whether the user is not to be called by a message that comes to a conversation at that time."""

@@ -142,7 +142,7 @@ class Mailbox:
         self.born = self.index.born
         for kind, states in (others or {}).items():
             self._take_others(kind, states)
-        self.index.leave_out_deleted()
+        self.index.leave_out()
         self.windows: OrderedDict[bytes, Window] = OrderedDict()
         self._windows_bytes = 0
         self.log: deque[LogCell] = deque()

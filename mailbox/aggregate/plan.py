@@ -54,7 +54,7 @@ from rowbox.mailbox.errors import (
 from rowbox.mailbox.expiry.ttl import Ttl, end_of, has_expired
 from rowbox.mailbox.fence import Stamp
 from rowbox.mailbox.group import Told
-from rowbox.mailbox.ids import ZERO_ID, is_message_id, message_id, sent_timestamp
+from rowbox.mailbox.ids import ID_BYTES, ZERO_ID, is_message_id, message_id, sent_timestamp
 from rowbox.mailbox.message import Change, Message, MessageCopy, copy_of, is_expired
 from rowbox.mailbox.people.own_settings import OwnSettings
 from rowbox.mailbox.people.profile import Profile
@@ -208,6 +208,15 @@ class Plan:
     def keys_of(self, kind: Kind[StateT]) -> AbstractSet[bytes]:
         """The keys that have a state of this kind after the commands so far. Not for conversations."""
         return self._mailbox.states_of(kind).keys() | self.others.get(kind.letter, {}).keys()
+
+    def requests(self) -> list[bytes]:
+        """The conversations that wait to be accepted after the commands so far. It costs what these are, however many
+        others the user has set.
+        """
+        index = self._mailbox.index
+        listed = (position[ID_BYTES:] for position in index.requests(None, len(index)))
+        some = dict.fromkeys((*listed, *self.others.get(OWN.letter, {})))
+        return [one for one in some if (own := self.state(OWN, one)) is not None and own.is_open_request]
 
     def stamp(self) -> Stamp:
         """A new version for one change, and the mailbox's epoch: the first two fields of the new state."""
@@ -476,6 +485,8 @@ class Plan:
         if own is None:
             return
         after = own.after_message(self.seen_us, is_own=is_own, is_quiet=is_quiet).back_with(message_id)
+        if own.is_request and not after.is_request:
+            self.note_read(conversation_id)  # of which its sender was not told
         if after is not own:
             self.put(OWN, msgspec.structs.replace(after, version=version, epoch=self.epoch), conversation_id)
 

@@ -85,9 +85,14 @@ def _claims_hidden(mailbox: Mailbox, author_id: str, mark: bytes) -> bool:
 
 
 def _told(mailbox: Mailbox, conversation_id: bytes, state: Conversation | None) -> str | None:
-    """Whose row is told of what the user has and has read: the other one's, or that of a group in which the user is."""
-    if state is None or state.group is None:
-        return state.other_of(mailbox.user_id) if state is not None else None
+    """Whose row is told of what the user has and has read: the other one's, or that of a group in which the user is.
+
+    None: nobody's, also where the conversation waits to be accepted.
+    """
+    if state is None or mailbox.index.is_request(conversation_id):
+        return None
+    if state.group is None:
+        return state.other_of(mailbox.user_id)
     known = mailbox.state(MEMBERSHIP, conversation_id)
     return group_name(conversation_id) if known is not None and known.standing is Standing.IN else None
 

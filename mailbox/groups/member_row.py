@@ -27,9 +27,9 @@ MOST_GROUPS: Final = 5_000
 
 
 def take_event(
-    plan: Plan, message: Message, fact: Fact | None = None, *, most_groups: int = MOST_GROUPS
+    plan: Plan, message: Message, fact: Fact | None = None, *, is_wanted: bool = True, most_groups: int = MOST_GROUPS
 ) -> int | DedupeNeed | MessageNeed | JoinDeclined:
-    """Takes an event of a group into a member's row, once.
+    """Takes an event of a group into a member's row, once. `is_wanted`: its user would be brought in by its sender.
 
     Returns its version in this row, or 0 where it was taken before; or JoinDeclined, to be told once the plan is
     confirmed, where the row does not take its user's join: that is said whenever the join comes again. Raises EventGap
@@ -50,7 +50,7 @@ def take_event(
     if judged is Verdict.GAP:
         raise EventGap(f"an event that stands behind {part.prev} came to a row that has taken {place.chain}")
     is_in = part.joins.get(plan.user_id) is not None or (known is not None and known.standing is Standing.IN)
-    if plan.user_id in part.joins and _groups_of(plan) >= most_groups:
+    if plan.user_id in part.joins and not (is_wanted and _groups_of(plan) < most_groups):
         _take_unseen(plan, message.conversation_id, part, known, Standing.DECLINED)
         return _declined(part)
     if not is_in:
@@ -228,7 +228,7 @@ def _groups_of(row: Plan | Mailbox) -> int:
 
 
 def _declined(part: GroupPart) -> JoinDeclined:
-    return JoinDeclined("this user's mailbox takes part in no more groups", version=part.version)
+    return JoinDeclined("this user's mailbox takes no part in this group", version=part.version)
 
 
 def _fields(info: Info) -> tuple[str, int, tuple[str, ...]]:

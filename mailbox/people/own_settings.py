@@ -12,6 +12,8 @@ from msgspec.structs import replace
 
 MOST_PINNED: Final = 20
 """Conversations of one user: clients show these above all others."""
+MOST_REQUESTS: Final = 1_000
+"""Conversations of one user that wait to be accepted. What comes then takes the place of the oldest."""
 LATEST_US: Final = (1 << 53) - 1
 """The greatest time that a client may name: in the year 2255. Numbers of JSON are exact up to there everywhere."""
 
@@ -25,6 +27,7 @@ class OwnSettings(msgspec.Struct, frozen=True, array_like=True, gc=False):
     he did so last: what came up to it is gone for him; 0: he never did. `floor_id`: no message that came later has an
     id up to this one. `sweep_from`: of what is gone, the cells from this messageId on, downwards, are still to be
     emptied; b"": none.
+    `is_request`: a stranger began it, and the user has not accepted it yet; also where he deleted it.
 
     The order of the fields is the format on disk: a new one comes last, with a default (docs/formats.md).
     """
@@ -39,6 +42,12 @@ class OwnSettings(msgspec.Struct, frozen=True, array_like=True, gc=False):
     floor: int = 0
     floor_id: bytes = b""
     sweep_from: bytes = b""
+    is_request: bool = False
+
+    @property
+    def is_open_request(self) -> bool:
+        """Whether the conversation is listed with those that wait to be accepted."""
+        return self.is_request and not self.is_deleted
 
     def is_muted(self, at_us: int) -> bool:
         """Whether the user is not to be called by a message that comes at that time."""
@@ -48,13 +57,15 @@ class OwnSettings(msgspec.Struct, frozen=True, array_like=True, gc=False):
         """The settings after a message came, or with `is_own` was sent, at that time: the same ones where they stay.
 
         A message takes its conversation out of the archive unless that is muted, and unless it is quiet: one that tells
-        of a group and nobody wrote. Who sends has read.
+        of a group and nobody wrote. Who sends has read, and has accepted.
         """
         is_archived = self.is_archived and (is_quiet or self.is_muted(at_us))
         is_marked_unread = self.is_marked_unread and not is_own
-        if (is_archived, is_marked_unread) == (self.is_archived, self.is_marked_unread):
+        is_request = self.is_request and not is_own
+        after = is_archived, is_marked_unread, is_request
+        if after == (self.is_archived, self.is_marked_unread, self.is_request):
             return self
-        return replace(self, is_archived=is_archived, is_marked_unread=is_marked_unread)
+        return replace(self, is_archived=is_archived, is_marked_unread=is_marked_unread, is_request=is_request)
 
     def back_with(self, message_id: bytes) -> "OwnSettings":
         """The settings after a message has come: a conversation that was deleted is back. The same ones where it is.
@@ -69,7 +80,8 @@ class OwnSettings(msgspec.Struct, frozen=True, array_like=True, gc=False):
     def deleted(self, version: int, newest: bytes) -> "OwnSettings":
         """The settings after the user has deleted the conversation, whose newest message was `newest`, at a version.
 
-        For how long it is muted stays: a message that brings it back is no other than those before.
+        For how long it is muted stays, and that it waits to be accepted: a message that brings it back is no other than
+        those before.
         """
         return OwnSettings(
             self.version,
@@ -79,6 +91,7 @@ class OwnSettings(msgspec.Struct, frozen=True, array_like=True, gc=False):
             floor=version,
             floor_id=newest,
             sweep_from=newest,
+            is_request=self.is_request,
         )
 
 

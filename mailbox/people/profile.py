@@ -16,11 +16,14 @@ MOST_ATTRIBUTES_BYTES: Final = 2_048
 MOST_ATTRIBUTE_NAME: Final = 64
 """Characters."""
 EVERYONE: Final = "everyone"
+CONTACTS: Final = "contacts"
 NOBODY: Final = "nobody"
-LAST_SEEN: Final = (EVERYONE, NOBODY)
-"""Who may be shown when a user is online and when he was last: those who are in a conversation of two with him, or
-nobody. It holds both ways: who hides is not shown when others are.
+LAST_SEEN: Final = (EVERYONE, CONTACTS, NOBODY)
+"""Who may be shown when a user is online and when he was last: those who are in a conversation of two with him,
+of these his contacts alone, or nobody. It holds both ways: he is shown when those are to whom he is shown.
 """
+ADMITTED: Final = (EVERYONE, CONTACTS)
+"""Who may do something at once: anybody, or the user's contacts alone."""
 
 
 class ErasureStep(IntEnum):
@@ -68,13 +71,22 @@ class Profile(msgspec.Struct, frozen=True, array_like=True):
     """One of LAST_SEEN."""
     erasure: Erasure | None = None
     """None: the user is not deleted."""
+    messages_from: str = EVERYONE
+    """One of ADMITTED: whose first message begins a conversation that need not be accepted."""
+    group_adds: str = EVERYONE
+    """One of ADMITTED: who brings the user into groups."""
 
     @property
     def hides(self) -> bool:
         """Whether nobody may be shown when the user is online, and he nobody else. What a newer Rowbox writes, and this
         one does not know, is taken for that.
         """
-        return self.last_seen != EVERYONE
+        return hides(self.last_seen)
+
+
+def hides(last_seen: str) -> bool:
+    """Whether a choice of LAST_SEEN, or what only a newer Rowbox knows, is to be shown to nobody."""
+    return last_seen not in (EVERYONE, CONTACTS)
 
 
 def attributes_bytes(attributes: dict[str, str]) -> int:

@@ -519,6 +519,64 @@ async def an_admin_acts_for_others(caller: Caller) -> None:
     await caller.get("alice", "fetchConversation")
 
 
+async def contacts_are_kept(caller: Caller) -> None:
+    """A list of one's own, by pages; and who shows herself to her contacts alone."""
+    alice, bob, carol = (caller.user(name) for name in ("alice", "bob", "carol"))
+    token = await _token(caller.get("alice", "fetchChanges"))
+    for _ in range(2):
+        await caller.post("alice", "setContact", userId=bob, alias="Bob from work")
+    await caller.get("alice", "fetchChanges", lastUpdatedTimestamp=token)
+    await caller.post("alice", "setContact", userId=bob, favourite=True)
+    await caller.post("alice", "setContact", userId=carol)
+    for body in ({"userId": alice}, {"userId": "no userId"}, {"userId": bob, "remove": True, "alias": "x"}, {}):
+        await caller.post("alice", "setContact", **body)
+    await caller.post("alice", "setContact", userId=bob, alias="two\nlines")
+    await caller.get("alice", "fetchContacts", pageSize=1)
+    await caller.get("alice", "fetchContacts", after=bob)
+    await caller.get("alice", "fetchContacts", pageSize=0)
+    await caller.get("bob", "fetchContacts")
+    await caller.get("bob", "fetchContacts", userId=alice)
+    for _ in range(2):
+        await caller.post("alice", "setContact", userId=bob, remove=True)
+    await caller.post("alice", "setContact", userId=caller.user("dave"), remove=True)
+    await caller.get("alice", "fetchContacts")
+    await caller.post("alice", "setContact", userId=bob)
+    await caller.get("alice", "fetchContacts")
+
+
+async def requests_wait(caller: Caller) -> None:
+    """What strangers begin waits apart until it is accepted; what a contact begins does not."""
+    alice, carol = caller.user("alice"), caller.user("carol")
+    await caller.post("alice", "setContact", userId=carol)
+    profile = {"userId": alice, "name": "Alice", "messagesFrom": "contacts", "groupAdds": "contacts"}
+    body = json.dumps(profile).encode()
+    await caller.request("an admin: createUser", "POST", "/v1/createUser", "root", body=body, is_admin=True)
+    await caller.get("alice", "fetchUser")
+    await caller.post("alice", "updateUser", messagesFrom="friends")
+    token = await _token(caller.get("alice", "fetchChanges"))
+    sent = await caller.send("bob", "alice", "hello", "1")
+    place = {"conversationId": sent.json["conversationId"]}
+    await caller.send("carol", "alice", "hello", "1")
+    await caller.get("alice", "fetchChanges", lastUpdatedTimestamp=token)
+    await caller.get("alice", "fetchConversation")
+    await caller.get("alice", "fetchRequests")
+    await caller.get("bob", "fetchRequests", userId=alice)
+    await caller.get("bob", "fetchRequests")
+    await caller.get("alice", "fetchRequests", cursor="x", pageSize=1)
+    await caller.get("alice", "fetchRequests", pageSize=0)
+    await caller.post("alice", "setConversation", **place, request=True)
+    await caller.post("alice", "deleteConversation", **place)
+    await caller.get("alice", "fetchRequests")
+    await caller.send("bob", "alice", "please", "2")
+    await caller.get("alice", "fetchRequests")
+    for _ in range(2):
+        await caller.post("alice", "setConversation", **place, request=False)
+    await caller.get("alice", "fetchRequests")
+    await caller.get("alice", "fetchConversation")
+    await caller.send("bob", "alice", "thank you", "3")
+    await caller.get("alice", "fetchMessages", **place)
+
+
 async def blocks_hide(caller: Caller) -> None:
     """The answers that Mallory gets are those that she would get, to the byte."""
     sent = await caller.send("mallory", "alice", "hello", "1")
@@ -728,6 +786,8 @@ STORIES: Final[tuple[Story, ...]] = (
     where_to_connect,
     what_is_refused,
     an_admin_acts_for_others,
+    contacts_are_kept,
+    requests_wait,
     blocks_hide,
     nobody_takes_reports,
     users_are_known,

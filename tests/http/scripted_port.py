@@ -12,16 +12,19 @@ from rowbox.cacheserver.port import (
     ChangeMessage,
     ChangeResult,
     Changes,
+    ContactsShown,
     DeviceShown,
     DevicesResult,
     FetchBlocks,
     FetchChanges,
+    FetchContacts,
     FetchConversations,
     FetchDevices,
     FetchGroup,
     FetchHidden,
     FetchMessages,
     FetchReceipts,
+    FetchRequests,
     FetchUsers,
     Follow,
     Following,
@@ -43,6 +46,7 @@ from rowbox.cacheserver.port import (
     RegisterDevice,
     Report,
     ReportResult,
+    RequestsShown,
     Search,
     Send,
     SendResult,
@@ -100,6 +104,8 @@ class ScriptedPort:
         self.group = GROUP
         self.account = ACCOUNT
         self.blocks = BlocksShown((), has_more=False)
+        self.contacts = ContactsShown((), has_more=False)
+        self.requests = RequestsShown((), None)
         self.profiles: dict[str, Profile] = {"alice": PROFILE}
         self.sees: dict[str, bool | None] = {"bob": True}
         self.hidden: set[str] = set()
@@ -167,6 +173,14 @@ class ScriptedPort:
     async def fetch_hidden(self, request: FetchHidden) -> HiddenPage:
         self._called(request)
         return self.hidden_page
+
+    async def fetch_contacts(self, request: FetchContacts) -> ContactsShown:
+        self._called(request)
+        return self.contacts
+
+    async def fetch_requests(self, request: FetchRequests) -> RequestsShown:
+        self._called(request)
+        return self.requests
 
     async def fetch_users(self, request: FetchUsers) -> UsersShown:
         self._called(request)

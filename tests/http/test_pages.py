@@ -210,6 +210,7 @@ def test_answers_may_gain_fields_and_requests_may_not() -> None:
         "DeleteUser",
         "SetConversation",
         "Heartbeat",
+        "SetContact",
         "Block",
         "Unblock",
         "DeleteConversation",

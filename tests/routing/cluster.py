@@ -25,15 +25,18 @@ from rowbox.cacheserver.port import (
     ChangeMessage,
     ChangeResult,
     Changes,
+    ContactsShown,
     DevicesResult,
     FetchBlocks,
     FetchChanges,
+    FetchContacts,
     FetchConversations,
     FetchDevices,
     FetchGroup,
     FetchHidden,
     FetchMessages,
     FetchReceipts,
+    FetchRequests,
     FetchUsers,
     Follow,
     Following,
@@ -55,6 +58,7 @@ from rowbox.cacheserver.port import (
     RegisterDevice,
     Report,
     ReportResult,
+    RequestsShown,
     Search,
     Send,
     SendResult,
@@ -275,6 +279,12 @@ class ModelOwner:
         raise NotImplementedError
 
     async def fetch_hidden(self, request: FetchHidden) -> HiddenPage:
+        raise NotImplementedError
+
+    async def fetch_contacts(self, request: FetchContacts) -> ContactsShown:
+        raise NotImplementedError
+
+    async def fetch_requests(self, request: FetchRequests) -> RequestsShown:
         raise NotImplementedError
 
     async def fetch_users(self, request: FetchUsers) -> UsersShown:
@@ -529,6 +539,12 @@ class ModelLink:
 
     async def fetch_hidden(self, request: FetchHidden) -> HiddenPage:
         return await self._call(lambda: self._served.fetch_hidden(request))
+
+    async def fetch_contacts(self, request: FetchContacts) -> ContactsShown:
+        return await self._call(lambda: self._served.fetch_contacts(request))
+
+    async def fetch_requests(self, request: FetchRequests) -> RequestsShown:
+        return await self._call(lambda: self._served.fetch_requests(request))
 
     async def fetch_users(self, request: FetchUsers) -> UsersShown:
         return await self._call(lambda: self._served.fetch_users(request))

@@ -14,15 +14,18 @@ from rowbox.cacheserver.port import (
     ChangeMessage,
     ChangeResult,
     Changes,
+    ContactsShown,
     DevicesResult,
     FetchBlocks,
     FetchChanges,
+    FetchContacts,
     FetchConversations,
     FetchDevices,
     FetchGroup,
     FetchHidden,
     FetchMessages,
     FetchReceipts,
+    FetchRequests,
     FetchUsers,
     Follow,
     Following,
@@ -43,6 +46,7 @@ from rowbox.cacheserver.port import (
     RegisterDevice,
     Report,
     ReportResult,
+    RequestsShown,
     Search,
     Send,
     SendResult,
@@ -150,6 +154,14 @@ class ScriptedTarget:
 
     async def fetch_hidden(self, request: FetchHidden) -> HiddenPage:
         answer: HiddenPage = await self._ask(request)
+        return answer
+
+    async def fetch_contacts(self, request: FetchContacts) -> ContactsShown:
+        answer: ContactsShown = await self._ask(request)
+        return answer
+
+    async def fetch_requests(self, request: FetchRequests) -> RequestsShown:
+        answer: RequestsShown = await self._ask(request)
         return answer
 
     async def fetch_users(self, request: FetchUsers) -> UsersShown:

@@ -2,9 +2,15 @@
 
 from typing import Final
 
-from rowbox.api.v1.conversations.types import DeleteConversation, SetConversation, SetConversationResponse
+from rowbox.api.v1.conversations.types import (
+    DeleteConversation,
+    FetchRequestsQuery,
+    FetchRequestsResponse,
+    SetConversation,
+    SetConversationResponse,
+)
 from rowbox.api.v1.reading.call_doc import CallDoc
-from rowbox.mailbox.people.own_settings import MOST_PINNED
+from rowbox.mailbox.people.own_settings import MOST_PINNED, MOST_REQUESTS
 
 _SET: Final = f"""\
 Nobody else sees it: neither the other participants nor, in a group, its members. What is set is shown with the
@@ -29,7 +35,27 @@ greater. For how long it is muted stays as it was.
 
 While a cluster's servers are upgraded to the first version with deletions, the answer is `503 feature_off`."""
 
+_REQUESTS: Final = f"""\
+Whoever lets only his contacts write to him at once (`messagesFrom` of updateUser) has the conversations here that
+others began. Each is in no other list until he accepts it: by setConversation with `request: false`, by an answer, or
+by making the other one a contact. Until then no device is told of it, its sender gets no receipts, and neither of the
+two sees when the other is online; messages come and can be read as any others. Who wants none of it deletes the
+conversation, where the next message is a request again, or blocks the sender.
+
+What changed since a token has these conversations too, with `request: true`. There are {MOST_REQUESTS} at most: beyond
+that the one in which nothing came for longest is deleted."""
+
 CONVERSATION_CALLS: Final = (
+    CallDoc(
+        "fetchRequests",
+        "get",
+        "The conversations that wait to be accepted.",
+        _REQUESTS,
+        FetchRequestsQuery,
+        {200: "A page of them."},
+        FetchRequestsResponse,
+        ("peer_too_old",),
+    ),
     CallDoc(
         "setConversation",
         "post",

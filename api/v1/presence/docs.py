@@ -14,7 +14,8 @@ there. A long poll and an event stream say it by themselves for as long as they 
 
 _FETCH: Final = f"""\
 Whether users are online, and since when they are not: of up to {MOST_PRESENCES} users with whom one is in a
-conversation of two. A user who hides is not shown, and is shown nobody. Over a socket `watch` tells of changes, and
+conversation of two. A user who hides is not shown, and is shown nobody; who shows
+himself to his contacts alone is shown these alone. Over a socket `watch` tells of changes, and
 there is no need to ask again. {USERS_A_FETCH} users count as a fetch.
 
 It is kept apart from messages, in memory or in Redis: while that is away, all are null, and nothing else is worse."""

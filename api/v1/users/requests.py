@@ -47,7 +47,12 @@ class UserRequests:
         if not (claims.is_admin or self._self_service):
             raise Forbidden("who is known here an administrator decides (users.self_service is off)")
         deed = CreateProfile(
-            _name(request.name), _avatar(request.avatar), _attributes(request.attributes), request.last_seen
+            _name(request.name),
+            _avatar(request.avatar),
+            _attributes(request.attributes),
+            request.last_seen,
+            request.messages_from,
+            request.group_adds,
         )
         return ChangeAccount(user_id, deed, claims.bearer)
 
@@ -61,6 +66,8 @@ class UserRequests:
             None if avatar is None else _avatar(avatar),
             None if attributes is None else _attributes(attributes),
             given(request.last_seen),
+            given(request.messages_from),
+            given(request.group_adds),
         )
         return ChangeAccount(user_id, deed, claims.bearer)
 
@@ -86,10 +93,15 @@ class UserRequests:
         return FetchUsers(claims.user_id, tuple(users), claims.bearer)
 
 
+def is_one_line(text: str) -> bool:
+    """Whether a name has no control character and no line break."""
+    return not any(unicodedata.category(character) in _NOT_IN_NAMES for character in text)
+
+
 def _name(name: str) -> str:
     if len(name) > MOST_NAME_CHARACTERS or not name.strip():
         raise BadRequest(f"name is 1 to {MOST_NAME_CHARACTERS} characters, not white space alone")
-    if any(unicodedata.category(character) in _NOT_IN_NAMES for character in name):
+    if not is_one_line(name):
         raise BadRequest("name has a control character or a line break")
     return name
 

@@ -9,6 +9,8 @@ from rowbox.api.v1.reading.fields import ActingUserId
 from rowbox.cacheserver.port import MAX_USERS, AccountResult
 from rowbox.mailbox.ids import USER_ID_PATTERN
 from rowbox.mailbox.people.profile import (
+    CONTACTS,
+    EVERYONE,
     MOST_ATTRIBUTE_NAME,
     MOST_ATTRIBUTES_BYTES,
     MOST_AVATAR_CHARACTERS,
@@ -47,10 +49,29 @@ Attributes: TypeAlias = Annotated[
 ]
 
 LastSeen: TypeAlias = Annotated[
-    Literal["everyone", "nobody"],
+    Literal["everyone", "contacts", "nobody"],
     Meta(
         description="Who is shown whether the user is online, and since when he is not: `everyone` who is in a "
-        "conversation of two with him, or `nobody`. Who hides himself is not shown it of others.",
+        "conversation of two with him, of these his `contacts` alone, or `nobody`. He is shown it of those who "
+        "would be shown it of him.",
+        examples=["everyone"],
+    ),
+]
+
+
+MessagesFrom: TypeAlias = Annotated[
+    Literal["everyone", "contacts"],
+    Meta(
+        description="Who begins a conversation with the user at once: `everyone`, or his `contacts`. What others begin "
+        "waits until he accepts it (fetchRequests).",
+        examples=["everyone"],
+    ),
+]
+GroupAdds: TypeAlias = Annotated[
+    Literal["everyone", "contacts"],
+    Meta(
+        description="Who brings the user into groups: `everyone`, or his `contacts`. Others are told that he could not "
+        "be added.",
         examples=["everyone"],
     ),
 ]
@@ -63,6 +84,8 @@ class CreateUser(Struct, rename="camel", kw_only=True, frozen=True, forbid_unkno
     avatar: Avatar = ""
     attributes: Attributes = {}
     last_seen: LastSeen = "everyone"
+    messages_from: MessagesFrom = "everyone"
+    group_adds: GroupAdds = "everyone"
     user_id: ActingUserId | UnsetType = UNSET
 
 
@@ -73,6 +96,8 @@ class UpdateUser(Struct, rename="camel", kw_only=True, frozen=True, forbid_unkno
     avatar: Avatar | UnsetType = UNSET
     attributes: Attributes | UnsetType = UNSET
     last_seen: LastSeen | UnsetType = UNSET
+    messages_from: MessagesFrom | UnsetType = UNSET
+    group_adds: GroupAdds | UnsetType = UNSET
     user_id: ActingUserId | UnsetType = UNSET
 
 
@@ -136,6 +161,8 @@ class FetchUserResponse(UserShown, rename="camel", kw_only=True, frozen=True, fo
 
     attributes: Attributes | UnsetType = UNSET
     last_seen: LastSeen | UnsetType = UNSET
+    messages_from: MessagesFrom | UnsetType = UNSET
+    group_adds: GroupAdds | UnsetType = UNSET
     created_timestamp: Annotated[Timestamp, Meta(description="When the user was made known.")] | UnsetType = UNSET
     last_updated_timestamp: Version | UnsetType = UNSET
 
@@ -179,11 +206,19 @@ def encode_user(user_id: str, profile: Profile, *, is_whole: bool) -> bytes:
         shown = msgspec.structs.replace(
             shown,
             attributes=profile.attributes,
-            last_seen="nobody" if profile.hides else "everyone",
+            last_seen=_last_seen(profile),
+            messages_from="everyone" if profile.messages_from == EVERYONE else "contacts",
+            group_adds="everyone" if profile.group_adds == EVERYONE else "contacts",
             created_timestamp=profile.created_version,
             last_updated_timestamp=profile.version,
         )
     return _encode(shown)
+
+
+def _last_seen(profile: Profile) -> LastSeen:
+    if profile.hides:
+        return "nobody"
+    return "contacts" if profile.last_seen == CONTACTS else "everyone"
 
 
 def encode_users(user_ids: tuple[str, ...], profiles: tuple[Profile | None, ...]) -> bytes:

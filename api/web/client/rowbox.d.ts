@@ -56,6 +56,9 @@ declare const ANSWERS: {
     fetchUsers: string;
     heartbeat: string;
     fetchPresence: string;
+    fetchRequests: string;
+    setContact: string;
+    fetchContacts: string;
     block: string;
     unblock: string;
     fetchBlocks: string;
@@ -231,6 +234,10 @@ export type Conversation = {
     pinned?: boolean;
     markedUnread?: boolean;
     /**
+     * A stranger began it, and the user has not accepted it yet: only fetchRequests lists it.
+     */
+    request?: boolean;
+    /**
      * The user has deleted his copy: drop all messages of it whose lastUpdatedTimestamp is
      * not greater.
      */
@@ -283,6 +290,13 @@ export type FetchedReceipts = {
      */
     asOf: number;
 };
+export type RequestsPage = {
+    conversations: Conversation[];
+    /**
+     * Of the page behind it; null where there is none.
+     */
+    nextCursor: string | null;
+};
 export type ChangedConversation = {
     conversationId: string;
     lastUpdatedTimestamp: number;
@@ -329,9 +343,18 @@ export type User = {
     attributes?: Record<string, string>;
     /**
      * Who is shown whether the user is online: `everyone` in a conversation of two with him, or
-     * `nobody`.
+     * of these his `contacts` alone, or `nobody`.
      */
     lastSeen?: string;
+    /**
+     * Whose first message begins a conversation that need not be accepted: that of
+     * `everyone`, or of his `contacts`.
+     */
+    messagesFrom?: string;
+    /**
+     * Who brings the user into groups: `everyone`, or his `contacts`.
+     */
+    groupAdds?: string;
     createdTimestamp?: number;
     lastUpdatedTimestamp?: number;
 };
@@ -344,6 +367,34 @@ export type Presence = {
 };
 export type FetchedPresence = {
     users: Record<string, Presence | null>;
+};
+export type ChangedContact = {
+    userId: string;
+    /**
+     * Since when it is so; 0: he never was a contact.
+     */
+    lastUpdatedTimestamp: number;
+    /**
+     * False: it was so already, by an earlier try perhaps.
+     */
+    changed: boolean;
+};
+export type Contact = {
+    userId: string;
+    sinceTimestamp: number;
+    lastUpdatedTimestamp: number;
+    /**
+     * What the user calls him.
+     */
+    alias?: string;
+    favourite?: boolean;
+};
+export type ContactsPage = {
+    contacts: Contact[];
+    /**
+     * Whether there are others behind the last one.
+     */
+    hasMore: boolean;
 };
 export type ChangedBlock = {
     userId: string;
@@ -802,6 +853,7 @@ export type Served<Page extends PageTail> = Omit<Page, "lastUpdatedTimestamp"> &
  * @property {boolean} [archived]
  * @property {boolean} [pinned]
  * @property {boolean} [markedUnread]
+ * @property {boolean} [request] A stranger began it, and the user has not accepted it yet: only fetchRequests lists it.
  * @property {number} [deletedUpTo] The user has deleted his copy: drop all messages of it whose lastUpdatedTimestamp is
  *   not greater.
  * @property {boolean} [deleted] No message has come since: drop it.
@@ -827,6 +879,10 @@ export type Served<Page extends PageTail> = Omit<Page, "lastUpdatedTimestamp"> &
  * @typedef {object} FetchedReceipts Who has got and read messages, in the order in which they were asked for.
  * @property {MessageReceipts[]} receipts
  * @property {number} asOf When any of it last changed in the mailbox; 0: never.
+ *
+ * @typedef {object} RequestsPage Some of the conversations that wait to be accepted, the one with the newest message first.
+ * @property {Conversation[]} conversations
+ * @property {?string} nextCursor Of the page behind it; null where there is none.
  *
  * @typedef {object} ChangedConversation A conversation after its user has set it for himself.
  * @property {string} conversationId
@@ -855,7 +911,10 @@ export type Served<Page extends PageTail> = Omit<Page, "lastUpdatedTimestamp"> &
  * @property {string} avatar A picture's address, or empty.
  * @property {Record<string, string>} [attributes]
  * @property {string} [lastSeen] Who is shown whether the user is online: `everyone` in a conversation of two with him, or
- *   `nobody`.
+ *   of these his `contacts` alone, or `nobody`.
+ * @property {string} [messagesFrom] Whose first message begins a conversation that need not be accepted: that of
+ *   `everyone`, or of his `contacts`.
+ * @property {string} [groupAdds] Who brings the user into groups: `everyone`, or his `contacts`.
  * @property {number} [createdTimestamp]
  * @property {number} [lastUpdatedTimestamp]
  *
@@ -866,6 +925,22 @@ export type Served<Page extends PageTail> = Omit<Page, "lastUpdatedTimestamp"> &
  * @typedef {object} FetchedPresence The presence of the users who were asked for, by userId. null: it is not known, or
  *   not shown.
  * @property {Record<string, ?Presence>} users
+ *
+ * @typedef {object} ChangedContact Who is a contact of the user, or is none any more, after a call that says so.
+ * @property {string} userId
+ * @property {number} lastUpdatedTimestamp Since when it is so; 0: he never was a contact.
+ * @property {boolean} changed False: it was so already, by an earlier try perhaps.
+ *
+ * @typedef {object} Contact A contact of the user.
+ * @property {string} userId
+ * @property {number} sinceTimestamp
+ * @property {number} lastUpdatedTimestamp
+ * @property {string} [alias] What the user calls him.
+ * @property {boolean} [favourite]
+ *
+ * @typedef {object} ContactsPage Some of the user's contacts, by their userIds.
+ * @property {Contact[]} contacts
+ * @property {boolean} hasMore Whether there are others behind the last one.
  *
  * @typedef {object} ChangedBlock Whom the user blocks, or blocks no more, after a call that says so.
  * @property {string} userId
@@ -1271,8 +1346,9 @@ export declare class Rowbox {
      * Sets a conversation for the user alone: what is left out stays. Fails with the code too_many_pinned where 20 are
      * pinned.
      * @param {string} conversationId
-     * @param {{mutedUntil?: number, archived?: boolean, pinned?: boolean, markedUnread?: boolean}} settings mutedUntil is
-     *   in microseconds since the epoch; a time that has passed ends it.
+     * @param {{mutedUntil?: number, archived?: boolean, pinned?: boolean, markedUnread?: boolean, request?: false}} settings
+     *   mutedUntil is in microseconds since the epoch; a time that has passed ends it. `request: false` accepts a
+     *   conversation that a stranger began.
      * @param {CallOptions} [options]
      * @returns {Promise<ChangedConversation>}
      */
@@ -1281,7 +1357,17 @@ export declare class Rowbox {
         archived?: boolean;
         pinned?: boolean;
         markedUnread?: boolean;
+        request?: false;
     }, options?: CallOptions): Promise<ChangedConversation>;
+    /**
+     * The conversations that wait to be accepted: the newest ones, or those that `nextCursor` of a page names.
+     * @param {{cursor?: string, pageSize?: number} & CallOptions} [options]
+     * @returns {Promise<RequestsPage>}
+     */
+    fetchRequests({ cursor, pageSize, ...options }?: {
+        cursor?: string;
+        pageSize?: number;
+    } & CallOptions): Promise<RequestsPage>;
     /**
      * Deletes the user's own copy of the conversation. The next message brings it back, without what was before.
      * @param {string} conversationId
@@ -1341,14 +1427,16 @@ export declare class Rowbox {
      * Makes the user known, or with an administrator's token the one of `userId`. Fails with the code user_exists where he
      * is known with another profile.
      * @param {string} name
-     * @param {{avatar?: string, attributes?: Record<string, string>, lastSeen?: "everyone" | "nobody", userId?: string}
-     *   & CallOptions} [options]
+     * @param {{avatar?: string, attributes?: Record<string, string>, lastSeen?: "everyone" | "contacts" | "nobody",
+     *   messagesFrom?: "everyone" | "contacts", groupAdds?: "everyone" | "contacts", userId?: string} & CallOptions} [options]
      * @returns {Promise<ChangedUser>}
      */
-    createUser(name: string, { avatar, attributes, lastSeen, userId, ...options }?: {
+    createUser(name: string, { avatar, attributes, lastSeen, messagesFrom, groupAdds, userId, ...options }?: {
         avatar?: string;
         attributes?: Record<string, string>;
-        lastSeen?: "everyone" | "nobody";
+        lastSeen?: "everyone" | "contacts" | "nobody";
+        messagesFrom?: "everyone" | "contacts";
+        groupAdds?: "everyone" | "contacts";
         userId?: string;
     } & CallOptions): Promise<ChangedUser>;
     /**
@@ -1362,8 +1450,9 @@ export declare class Rowbox {
     } & CallOptions): Promise<DeletedUser>;
     /**
      * Changes the user's profile, or with an administrator's token that of `userId`. What is left out stays.
-     * @param {{name?: string, avatar?: string, attributes?: Record<string, string>, lastSeen?: "everyone" | "nobody",
-     *   userId?: string}} what
+     * @param {{name?: string, avatar?: string, attributes?: Record<string, string>,
+     *   lastSeen?: "everyone" | "contacts" | "nobody", messagesFrom?: "everyone" | "contacts",
+     *   groupAdds?: "everyone" | "contacts", userId?: string}} what
      * @param {CallOptions} [options]
      * @returns {Promise<ChangedUser>}
      */
@@ -1371,7 +1460,9 @@ export declare class Rowbox {
         name?: string;
         avatar?: string;
         attributes?: Record<string, string>;
-        lastSeen?: "everyone" | "nobody";
+        lastSeen?: "everyone" | "contacts" | "nobody";
+        messagesFrom?: "everyone" | "contacts";
+        groupAdds?: "everyone" | "contacts";
         userId?: string;
     }, options?: CallOptions): Promise<ChangedUser>;
     /**
@@ -1403,6 +1494,27 @@ export declare class Rowbox {
      * @returns {Promise<FetchedPresence>}
      */
     fetchPresence(userIds: string[], options?: CallOptions): Promise<FetchedPresence>;
+    /**
+     * Makes another user a contact, or changes what is kept of one: what is left out stays. `remove`: he is to be none any
+     * more; nothing else is given then.
+     * @param {string} userId
+     * @param {{alias?: string, favourite?: boolean, remove?: boolean} & CallOptions} [what]
+     * @returns {Promise<ChangedContact>}
+     */
+    setContact(userId: string, { alias, favourite, remove, ...options }?: {
+        alias?: string;
+        favourite?: boolean;
+        remove?: boolean;
+    } & CallOptions): Promise<ChangedContact>;
+    /**
+     * The user's contacts: the first page, or the one behind the user `after`.
+     * @param {{after?: string, pageSize?: number} & CallOptions} [options]
+     * @returns {Promise<ContactsPage>}
+     */
+    fetchContacts({ after, pageSize, ...options }?: {
+        after?: string;
+        pageSize?: number;
+    } & CallOptions): Promise<ContactsPage>;
     /**
      * Hides from now on what comes of another user in the conversation with him. He is not told.
      * @param {string} userId

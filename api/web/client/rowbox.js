@@ -92,6 +92,9 @@ const ANSWERS = {
   fetchUsers: "users",
   heartbeat: "userId",
   fetchPresence: "users",
+  fetchRequests: "conversations",
+  setContact: "changed",
+  fetchContacts: "contacts",
   block: "changed",
   unblock: "changed",
   fetchBlocks: "blocks",
@@ -187,6 +190,7 @@ const WOKEN = new Error("the connection may have died: the machine slept, or its
  * @property {boolean} [archived]
  * @property {boolean} [pinned]
  * @property {boolean} [markedUnread]
+ * @property {boolean} [request] A stranger began it, and the user has not accepted it yet: only fetchRequests lists it.
  * @property {number} [deletedUpTo] The user has deleted his copy: drop all messages of it whose lastUpdatedTimestamp is
  *   not greater.
  * @property {boolean} [deleted] No message has come since: drop it.
@@ -212,6 +216,10 @@ const WOKEN = new Error("the connection may have died: the machine slept, or its
  * @typedef {object} FetchedReceipts Who has got and read messages, in the order in which they were asked for.
  * @property {MessageReceipts[]} receipts
  * @property {number} asOf When any of it last changed in the mailbox; 0: never.
+ *
+ * @typedef {object} RequestsPage Some of the conversations that wait to be accepted, the one with the newest message first.
+ * @property {Conversation[]} conversations
+ * @property {?string} nextCursor Of the page behind it; null where there is none.
  *
  * @typedef {object} ChangedConversation A conversation after its user has set it for himself.
  * @property {string} conversationId
@@ -240,7 +248,10 @@ const WOKEN = new Error("the connection may have died: the machine slept, or its
  * @property {string} avatar A picture's address, or empty.
  * @property {Record<string, string>} [attributes]
  * @property {string} [lastSeen] Who is shown whether the user is online: `everyone` in a conversation of two with him, or
- *   `nobody`.
+ *   of these his `contacts` alone, or `nobody`.
+ * @property {string} [messagesFrom] Whose first message begins a conversation that need not be accepted: that of
+ *   `everyone`, or of his `contacts`.
+ * @property {string} [groupAdds] Who brings the user into groups: `everyone`, or his `contacts`.
  * @property {number} [createdTimestamp]
  * @property {number} [lastUpdatedTimestamp]
  *
@@ -251,6 +262,22 @@ const WOKEN = new Error("the connection may have died: the machine slept, or its
  * @typedef {object} FetchedPresence The presence of the users who were asked for, by userId. null: it is not known, or
  *   not shown.
  * @property {Record<string, ?Presence>} users
+ *
+ * @typedef {object} ChangedContact Who is a contact of the user, or is none any more, after a call that says so.
+ * @property {string} userId
+ * @property {number} lastUpdatedTimestamp Since when it is so; 0: he never was a contact.
+ * @property {boolean} changed False: it was so already, by an earlier try perhaps.
+ *
+ * @typedef {object} Contact A contact of the user.
+ * @property {string} userId
+ * @property {number} sinceTimestamp
+ * @property {number} lastUpdatedTimestamp
+ * @property {string} [alias] What the user calls him.
+ * @property {boolean} [favourite]
+ *
+ * @typedef {object} ContactsPage Some of the user's contacts, by their userIds.
+ * @property {Contact[]} contacts
+ * @property {boolean} hasMore Whether there are others behind the last one.
  *
  * @typedef {object} ChangedBlock Whom the user blocks, or blocks no more, after a call that says so.
  * @property {string} userId
@@ -785,13 +812,23 @@ export class Rowbox {
    * Sets a conversation for the user alone: what is left out stays. Fails with the code too_many_pinned where 20 are
    * pinned.
    * @param {string} conversationId
-   * @param {{mutedUntil?: number, archived?: boolean, pinned?: boolean, markedUnread?: boolean}} settings mutedUntil is
-   *   in microseconds since the epoch; a time that has passed ends it.
+   * @param {{mutedUntil?: number, archived?: boolean, pinned?: boolean, markedUnread?: boolean, request?: false}} settings
+   *   mutedUntil is in microseconds since the epoch; a time that has passed ends it. `request: false` accepts a
+   *   conversation that a stranger began.
    * @param {CallOptions} [options]
    * @returns {Promise<ChangedConversation>}
    */
   setConversation(conversationId, settings, options = {}) {
     return this.#retried("setConversation", { body: { ...settings, conversationId } }, options);
+  }
+
+  /**
+   * The conversations that wait to be accepted: the newest ones, or those that `nextCursor` of a page names.
+   * @param {{cursor?: string, pageSize?: number} & CallOptions} [options]
+   * @returns {Promise<RequestsPage>}
+   */
+  fetchRequests({ cursor, pageSize, ...options } = {}) {
+    return this.#retried("fetchRequests", { query: { cursor, pageSize } }, options);
   }
 
   /**
@@ -866,12 +903,13 @@ export class Rowbox {
    * Makes the user known, or with an administrator's token the one of `userId`. Fails with the code user_exists where he
    * is known with another profile.
    * @param {string} name
-   * @param {{avatar?: string, attributes?: Record<string, string>, lastSeen?: "everyone" | "nobody", userId?: string}
-   *   & CallOptions} [options]
+   * @param {{avatar?: string, attributes?: Record<string, string>, lastSeen?: "everyone" | "contacts" | "nobody",
+   *   messagesFrom?: "everyone" | "contacts", groupAdds?: "everyone" | "contacts", userId?: string} & CallOptions} [options]
    * @returns {Promise<ChangedUser>}
    */
-  createUser(name, { avatar = "", attributes = {}, lastSeen, userId, ...options } = {}) {
-    return this.#retried("createUser", { body: { name, avatar, attributes, lastSeen, userId } }, options);
+  createUser(name, { avatar = "", attributes = {}, lastSeen, messagesFrom, groupAdds, userId, ...options } = {}) {
+    const body = { name, avatar, attributes, lastSeen, messagesFrom, groupAdds, userId };
+    return this.#retried("createUser", { body }, options);
   }
 
   /**
@@ -886,8 +924,9 @@ export class Rowbox {
 
   /**
    * Changes the user's profile, or with an administrator's token that of `userId`. What is left out stays.
-   * @param {{name?: string, avatar?: string, attributes?: Record<string, string>, lastSeen?: "everyone" | "nobody",
-   *   userId?: string}} what
+   * @param {{name?: string, avatar?: string, attributes?: Record<string, string>,
+   *   lastSeen?: "everyone" | "contacts" | "nobody", messagesFrom?: "everyone" | "contacts",
+   *   groupAdds?: "everyone" | "contacts", userId?: string}} what
    * @param {CallOptions} [options]
    * @returns {Promise<ChangedUser>}
    */
@@ -934,6 +973,26 @@ export class Rowbox {
    */
   fetchPresence(userIds, options = {}) {
     return this.#retried("fetchPresence", { query: { userIds: userIds.join(",") } }, options);
+  }
+
+  /**
+   * Makes another user a contact, or changes what is kept of one: what is left out stays. `remove`: he is to be none any
+   * more; nothing else is given then.
+   * @param {string} userId
+   * @param {{alias?: string, favourite?: boolean, remove?: boolean} & CallOptions} [what]
+   * @returns {Promise<ChangedContact>}
+   */
+  setContact(userId, { alias, favourite, remove, ...options } = {}) {
+    return this.#retried("setContact", { body: { userId, alias, favourite, remove } }, options);
+  }
+
+  /**
+   * The user's contacts: the first page, or the one behind the user `after`.
+   * @param {{after?: string, pageSize?: number} & CallOptions} [options]
+   * @returns {Promise<ContactsPage>}
+   */
+  fetchContacts({ after, pageSize, ...options } = {}) {
+    return this.#retried("fetchContacts", { query: { after, pageSize } }, options);
   }
 
   /**

@@ -28,6 +28,7 @@ from rowbox.cacheserver.stores import history
 from rowbox.cacheserver.stores.memory.store import MemoryStore
 from rowbox.hbase_schema.families import ttl_ms
 from rowbox.hbase_schema.schema_row import HISTORY_BYTES
+from rowbox.mailbox.ids import direct_conversation_id, to_text
 from rowbox.mailbox.pages.page_cut import PAGE_BYTES
 from rowbox.mailbox.push.note import Note
 from rowbox.mailbox.push.target import PushTarget
@@ -105,6 +106,8 @@ async def recorded() -> bytes:
             await _devices(recorder, clock)
             await _users(recorder, clock)
             await _presence(recorder, api)
+            await _contacts(recorder, clock)
+            await _requests(recorder, clock)
             await _blocks(recorder, clock)
             await _refusals(recorder)
             await _deletion(recorder)
@@ -280,6 +283,31 @@ async def _devices(recorder: _Recorder, clock: _Clock) -> None:
     await post(404, "signOut", "A device that she never had.", "alice", deviceId="tablet")
     await post(401, "registerDevice", "The phone comes back under its old id.", "alice", **phone)
     clock.pass_s(60)
+
+
+async def _contacts(recorder: _Recorder, clock: _Clock) -> None:
+    """Alice keeps whom she knows."""
+    get, post = recorder.get, recorder.post
+    clock.pass_s(30)
+    await post(200, "setContact", "Bob is a contact of Alice.", "alice", userId="bob", alias="Bob from work")
+    await post(200, "setContact", "And one of those whom she likes best.", "alice", userId="bob", favourite=True)
+    await post(200, "setContact", "So is Carol.", "alice", userId="carol")
+    await get(200, "fetchContacts", "Alice's contacts.", "alice")
+    await post(200, "setContact", "Carol is one no more.", "alice", userId="carol", remove=True)
+
+
+async def _requests(recorder: _Recorder, clock: _Clock) -> None:
+    """Alice lets only her contacts write to her at once."""
+    get, post = recorder.get, recorder.post
+    clock.pass_s(30)
+    await post(200, "updateUser", "Alice wants to accept what strangers begin.", "alice", messagesFrom="contacts")
+    hello = {"recipientId": "alice", "messageContent": "Hello, I am Eve", "clientMessageId": "a-request"}
+    await post(201, "sendMessage", "Eve gets the usual answer.", "eve", **hello)
+    await get(200, "fetchRequests", "What waits.", "alice")
+    with_eve = to_text(direct_conversation_id("alice", "eve"))
+    await post(200, "setConversation", "Alice accepts it.", "alice", conversationId=with_eve, request=False)
+    await post(400, "setConversation", "Nothing makes it one again.", "alice", conversationId=with_eve, request=True)
+    await post(200, "updateUser", "And lets everybody write again.", "alice", messagesFrom="everyone")
 
 
 async def _blocks(recorder: _Recorder, clock: _Clock) -> None:

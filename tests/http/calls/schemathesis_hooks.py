@@ -7,7 +7,7 @@ invalid requests are left as they are generated.
 - what one reacts with is an emoji
 - a ttl is an hour
 - there are few devices, and they are signed out one by one: to sign out all would refuse all that is asked afterwards
-- nobody blocks himself
+- nobody blocks himself, or is his own contact; of who is removed nothing is kept
 - users are deleted of whom nothing else is asked: after that nobody is asked anything more
 - what one looks for has a letter in it
 - a whole number is written as one: for a schema 1.0 is an integer, too
@@ -45,20 +45,31 @@ def before_call(context: schemathesis.HookContext, case: schemathesis.Case[Any],
         body["emoji"] = "\N{THUMBS UP SIGN}"
     if is_valid and case.operation.path == "/v1/setTtl" and isinstance(body, dict):
         body["ttlMs"] = 3_600_000  # the schema does not say that what is not 0 is an hour at least
-    if is_valid and case.operation.path in {"/v1/createUser", "/v1/updateUser"} and isinstance(body, dict):
-        if "name" in body:  # the schema does not say which characters are no part of a name
-            body["name"] = f"A{len(str(body)) % FEW}"
-        if "attributes" in body:  # nor how many bytes there may be
-            body["attributes"] = {"a": "b"}
-    of_others = {"/v1/block": "u", "/v1/unblock": "u", "/v1/deleteUser": "gone"}
-    if is_valid and case.operation.path in of_others and isinstance(body, dict):
-        body["userId"] = f"{of_others[case.operation.path]}{len(str(body)) % FEW}"
+    if is_valid and isinstance(body, dict):
+        _make_people_sensible(case.operation.path, body)
     if is_valid and case.operation.path == "/v1/setPush" and isinstance(body, dict):
         body["push"] = None  # the schema does not say what a key is, or a secret; and nothing is to be called
     of_devices = {"/v1/registerDevice", "/v1/setPush", "/v1/signOut"}
     if is_valid and case.operation.path in of_devices and isinstance(body, dict):
         body["deviceId"] = f"d{len(str(body)) % FEW}"
         for name in ("all", "exceptDeviceId"):
+            body.pop(name, None)
+
+
+def _make_people_sensible(path: str, body: dict[str, Any]) -> None:
+    """The schema does not say which characters are no part of a name, nor how many bytes there may be."""
+    if path in {"/v1/createUser", "/v1/updateUser"}:
+        if "name" in body:
+            body["name"] = f"A{len(str(body)) % FEW}"
+        if "attributes" in body:
+            body["attributes"] = {"a": "b"}
+    of_others = {"/v1/block": "u", "/v1/unblock": "u", "/v1/setContact": "u", "/v1/deleteUser": "gone"}
+    if path in of_others:
+        body["userId"] = f"{of_others[path]}{len(str(body)) % FEW}"
+    if path == "/v1/setContact":
+        if "alias" in body:
+            body["alias"] = f"A{len(str(body)) % FEW}"
+        for name in ("alias", "favourite") if body.get("remove") else ():
             body.pop(name, None)
 
 

@@ -42,6 +42,7 @@ RAISED: list[tuple[errors.RowboxError, int, bool]] = [
     (errors.BlockedByYou("x"), 403, False),
     (errors.TooManyBlocks("x"), 422, False),
     (errors.ReportsOff("x"), 404, False),
+    (errors.TooManyContacts("x"), 422, False),
     (errors.FeatureOff("x"), 503, True),
     (errors.UnknownUser("x"), 404, False),
     (errors.UserExists("x"), 409, False),

@@ -8,9 +8,16 @@ from rowbox.cacheserver.rows.walk import row_keys
 from rowbox.cacheserver.stores.port import RowDelete, RowMutation
 from rowbox.hbase_schema.families import Family
 from rowbox.hbase_schema.keys import name_of, row_key
-from rowbox.mailbox.account.deeds import AccountDeed, BlockUser, CreateProfile, DeleteUser, SetConversation
+from rowbox.mailbox.account.deeds import (
+    AccountDeed,
+    BlockUser,
+    CreateProfile,
+    DeleteUser,
+    SetContact,
+    SetConversation,
+)
 from rowbox.mailbox.cells import PROFILE
-from rowbox.mailbox.people.profile import ErasureStep, Profile
+from rowbox.mailbox.people.profile import CONTACTS, ErasureStep, Profile
 from rowbox.mailbox.revocation import Bearer
 from tests.support.cluster import SHARDS, Cluster, Node
 
@@ -29,8 +36,11 @@ async def delete(node: Node, user: str = "ann", bearer: Bearer | None = None) ->
 
 
 async def a_life(node: Node) -> bytes:
-    """Ann has a profile and a device, writes, is written to, blocks somebody, owns a group; the group's id."""
-    await done(node, "ann", CreateProfile("Annabel", attributes={"x": "secret"}))
+    """Ann has a profile, a device and a contact, writes, is written to, blocks somebody, lets a stranger wait, owns a
+    group; the group's id.
+    """
+    await done(node, "ann", CreateProfile("Annabel", attributes={"x": "secret"}, messages_from=CONTACTS))
+    await done(node, "ann", SetContact("bob", "secret Bob"))
     device = RegisterDevice("ann", "d1", "telephone", "web", Bearer("ann", 1.0))
     await node.process.call(node.owner.register_device(device))
     sent = await node.send("ann", "bob", "secret 1", "c1")
@@ -41,6 +51,7 @@ async def a_life(node: Node) -> bytes:
     await done(node, "ann", SetConversation(sent.conversation_id, is_pinned=True))
     await done(node, "ann", BlockUser("eve"))
     await node.send("eve", "ann", "secret 4", "c1")
+    await node.send("dave", "ann", "secret 4", "c1")
     made = await node.create_group("ann", "bob", "carol")
     await node.send_to("ann", made.conversation_id, "secret 5", "c2")
     return made.conversation_id

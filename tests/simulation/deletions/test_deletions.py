@@ -42,7 +42,7 @@ def no_log() -> Iterator[None]:
 
 
 def a_load_lists_what_is_deleted(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(ConversationIndex, "leave_out_deleted", lambda _: None)
+    patch.setattr(ConversationIndex, "leave_out", lambda _: None)
 
 
 def pages_show_what_is_deleted(patch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ from rowbox.hbase_schema import codec
 from rowbox.hbase_schema.families import Family
 from rowbox.mailbox.cells import (
     BLOCK,
+    CONTACT,
     CONVERSATION,
     DEVICES,
     FORMER,
@@ -37,6 +38,7 @@ from rowbox.mailbox.fence import FenceEntry
 from rowbox.mailbox.group import Former, Group, GroupSettings, Member, Membership, Standing
 from rowbox.mailbox.message import Message
 from rowbox.mailbox.people.block import Block
+from rowbox.mailbox.people.contact import Contact
 from rowbox.mailbox.people.own_settings import OwnSettings
 from rowbox.mailbox.people.profile import Profile
 from rowbox.mailbox.receipts import MemberMarks, Move, ReceiptMarks
@@ -75,6 +77,7 @@ groups = st.builds(
     Group, stamps, stamps, texts, st.builds(GroupSettings), st.lists(members, max_size=3).map(tuple), identifiers
 )
 blocks = st.builds(Block, stamps, stamps, texts, stamps, stamps, stamps, stamps, *[identifiers] * 3)
+contacts = st.builds(Contact, stamps, stamps, texts, stamps, stamps, stamps, texts, st.booleans())
 profiles = st.builds(Profile, stamps, stamps, texts, texts, st.dictionaries(texts, texts, max_size=3), stamps)
 flags = st.booleans()
 own_settings = st.builds(
@@ -101,6 +104,7 @@ states: dict[bytes, st.SearchStrategy[State]] = {
     DEVICES.letter: devices,
     PROFILE.letter: profiles,
     BLOCK.letter: blocks,
+    CONTACT.letter: contacts,
     OWN.letter: own_settings,
     TTL.letter: st.builds(Ttl, stamps, stamps, stamps, identifiers),
 }

@@ -16,7 +16,9 @@ from rowbox.mailbox.aggregate.needs import Fact, HeldMessages, MessageNeed
 from rowbox.mailbox.aggregate.plan import NewSend, Plan
 from rowbox.mailbox.cells import (
     BLOCK,
+    CONTACT,
     CONVERSATION,
+    OWN,
     PROFILE,
     RECEIPTS,
     TTL,
@@ -183,10 +185,24 @@ class AliceRow:
             for cell in self.states
         ]
 
+    def change_own(self, **fields: Any) -> None:
+        """Damages how conversations are set."""
+        self.states = [
+            replace(cell, current=replace(cell.current, **fields)) if cell.kind == OWN.letter else cell
+            for cell in self.states
+        ]
+
     def change_block(self, **fields: Any) -> None:
         """Damages the block."""
         self.states = [
             replace(cell, current=replace(cell.current, **fields)) if cell.kind == BLOCK.letter else cell
+            for cell in self.states
+        ]
+
+    def change_contact(self, **fields: Any) -> None:
+        """Damages the contact."""
+        self.states = [
+            replace(cell, current=replace(cell.current, **fields)) if cell.kind == CONTACT.letter else cell
             for cell in self.states
         ]
 

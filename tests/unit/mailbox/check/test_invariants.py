@@ -12,6 +12,7 @@ from rowbox.mailbox.account.deeds import (
     BlockUser,
     CreateProfile,
     DeleteConversation,
+    SetContact,
     SetConversation,
     UnblockUser,
     UpdateProfile,
@@ -34,7 +35,8 @@ from rowbox.mailbox.expiry.ttl import MIN_TTL_MS
 from rowbox.mailbox.fence import FenceEntry, Stamp
 from rowbox.mailbox.ids import ID_BYTES, direct_conversation_id, message_id
 from rowbox.mailbox.message import Change, Message
-from rowbox.mailbox.people.profile import Erasure, ErasureStep
+from rowbox.mailbox.people.own_settings import MOST_REQUESTS
+from rowbox.mailbox.people.profile import CONTACTS, Erasure, ErasureStep
 from rowbox.mailbox.reactions import Reaction
 from rowbox.mailbox.two_states import UnknownIndexCell
 from tests.unit.mailbox.mailbox_row import DAY_US, EPOCH, OLD_EPOCH, SECOND_US, WITH_BOB, WITH_CAROL, AliceRow
@@ -680,6 +682,35 @@ def test_a_profile_and_its_changes_are_right() -> None:
         assert row.check() == []
 
 
+def test_contacts_and_their_changes_are_right() -> None:
+    for fenced in (False, True):
+        row = AliceRow(fenced=fenced)
+        row.do(SetContact("bob", "Bob", is_favourite=True))
+        row.do(SetContact("bob", is_removed=True))
+        row.do(SetContact("bob"))
+        row.do(SetContact("carol", is_removed=True))
+        assert row.check() == []
+
+
+@breaks(Code.ACCOUNT)
+def a_contact_of_somebody_else_than_its_key(row: AliceRow) -> None:
+    row.do(SetContact("carol"))
+    row.change_contact(user_id="mallory")
+
+
+@breaks(Code.ACCOUNT)
+def a_contact_who_was_removed_before_he_was_made_one(row: AliceRow) -> None:
+    row.do(SetContact("carol"))
+    row.change_contact(ended=1)
+
+
+@breaks(Code.ACCOUNT)
+def a_contact_who_was_removed_and_has_a_name(row: AliceRow) -> None:
+    row.do(SetContact("carol", "Carol"))
+    row.do(SetContact("carol", is_removed=True))
+    row.change_contact(alias="Carol")
+
+
 def hides(row: AliceRow) -> bytes:
     """Alice blocks Carol, who writes."""
     row.do(BlockUser("carol"))
@@ -737,6 +768,33 @@ def a_hidden_message_without_a_block(row: AliceRow) -> None:
     row.states = [cell for cell in row.states if cell.kind != BLOCK.letter]
     row.drop_log(lambda one: one.kind is ChangeKind.ACCOUNT)
     row.mark_read(WITH_BOB, row.ids.again_from_bob)
+
+
+@breaks(Code.ACCOUNT)
+def a_profile_that_says_of_strangers_what_nobody_knows(row: AliceRow) -> None:
+    row.do(CreateProfile("Alice"))
+    row.change_profile(messages_from="friends")
+
+
+@breaks(Code.OWN_SETTINGS)
+def more_conversations_wait_than_may(row: AliceRow) -> None:
+    row.do(CreateProfile("Alice", messages_from=CONTACTS))
+    for number in range(MOST_REQUESTS):
+        row.deliver(f"u{number}", "hello")
+    row.do(SetConversation(WITH_BOB, is_archived=True))
+    row.change_own(is_request=True)
+
+
+def test_conversations_that_wait_to_be_accepted_are_right() -> None:
+    for fenced in (False, True):
+        row = AliceRow(fenced=fenced)
+        row.do(CreateProfile("Alice", messages_from=CONTACTS, group_adds=CONTACTS))
+        row.do(SetContact("dave"))
+        for sender in ("dave", "eve", "fay"):
+            row.deliver(sender, "hello")
+        row.do(SetConversation(direct_conversation_id("alice", "eve"), accepts=True))
+        row.do(DeleteConversation(direct_conversation_id("alice", "fay")))
+        assert row.check() == []
 
 
 @breaks(Code.ACCOUNT)
