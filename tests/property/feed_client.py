@@ -83,8 +83,8 @@ def drop_deleted(messages: dict[str, Json], conversations: dict[str, Json]) -> N
 
 
 def shown_conversations(held: dict[str, Json]) -> dict[str, Json]:
-    """Those that a client shows. It remembers the others, or an older state could come after them."""
-    return {one: item for one, item in held.items() if "deleted" not in item}
+    """Those that a client shows in its list. It remembers the others, or an older state could come after them."""
+    return {one: item for one, item in held.items() if not {"deleted", "request"} & item.keys()}
 
 
 def _newest(held: dict[str, Json], name: str, items: Iterable[Json]) -> None:

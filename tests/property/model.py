@@ -4,6 +4,7 @@ from dataclasses import dataclass, field, replace
 
 from rowbox.mailbox.clocks.clock import MAX_AHEAD_US
 from rowbox.mailbox.ids import ZERO_ID, sent_timestamp, to_text
+from rowbox.mailbox.people.profile import CONTACTS
 from tests.support.cluster import Json
 
 UNREAD_CAP = 1000
@@ -81,6 +82,12 @@ class PlainMailbox:
     """Of conversations that were ever deleted: at which version last."""
     gone: set[bytes] = field(default_factory=set)
     """The messages that were there then."""
+    admits: str | None = None
+    """Who writes to him at once (`messagesFrom`); None: he has no profile, and anybody does."""
+    contacts: dict[str, bool] = field(default_factory=dict)
+    """Who ever was one, and whether he is."""
+    waiting: set[bytes] = field(default_factory=set)
+    """Conversations that a stranger began, and that are not accepted: the deleted ones too."""
 
     def delete(self, conversation: bytes, version: int) -> None:
         """Nothing that is there now is shown any more. What was read stays read, and no more than that."""
@@ -90,6 +97,11 @@ class PlainMailbox:
         self.floors[conversation] = version
 
     def take(self, said: Said) -> None:
+        is_of_a_stranger = self.admits == CONTACTS and not self.contacts.get(said.sender, False)
+        if said.sender == self.user:
+            self.waiting.discard(said.conversation)
+        elif said.conversation not in self.newest and is_of_a_stranger:
+            self.waiting.add(said.conversation)
         self.deleted.discard(said.conversation)
         self.messages[said.id] = self.ever[said.id] = said
         self.newest[said.conversation] = max(said, self.newest.get(said.conversation, said), key=lambda one: one.id)
@@ -125,8 +137,15 @@ class PlainMailbox:
     @property
     def conversations(self) -> list[bytes]:
         """By newest message, newest first."""
-        listed = self.newest.keys() - self.deleted
-        return sorted(listed, key=lambda conversation: (self.newest[conversation].id, conversation), reverse=True)
+        return self._in_order(self.newest.keys() - self.deleted - self.waiting)
+
+    @property
+    def requests(self) -> list[bytes]:
+        """Those that wait to be accepted, in the same order."""
+        return self._in_order(self.waiting - self.deleted)
+
+    def _in_order(self, conversations: set[bytes]) -> list[bytes]:
+        return sorted(conversations, key=lambda one: (self.newest[one].id, one), reverse=True)
 
     def conversation_view(self, conversation: bytes) -> Json:
         """What fetchConversation shows, but for the version."""
@@ -141,6 +160,8 @@ class PlainMailbox:
             "lastSentTimestamp": sent_timestamp(newest.id),
             "unreadCount": self.unread(conversation),
         }
+        if conversation in self.waiting:
+            view["request"] = True
         if conversation in self.floors:
             view["deletedUpTo"] = self.floors[conversation]
             if newest.id in self.gone:

@@ -12,6 +12,7 @@ from collections.abc import Collection, Coroutine, Mapping
 from copy import deepcopy
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
+import orjson
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
@@ -19,11 +20,18 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from msgspec.structs import replace
 
 from rowbox.cacheserver.check.row_cells import RowCells, ignore
-from rowbox.cacheserver.port import AccountResult, ChangeAccount, Page, SendResult
+from rowbox.cacheserver.port import AccountResult, ChangeAccount, FetchRequests, Page, SendResult
 from rowbox.cacheserver.stores.history import begin_history
 from rowbox.cacheserver.stores.memory.cells import MemoryCells
 from rowbox.hbase_schema.keys import row_key
-from rowbox.mailbox.account.deeds import DeleteConversation
+from rowbox.mailbox.account.deeds import (
+    AccountDeed,
+    CreateProfile,
+    DeleteConversation,
+    SetContact,
+    SetConversation,
+    UpdateProfile,
+)
 from rowbox.mailbox.check.findings import Code, Finding
 from rowbox.mailbox.clocks.clock import MAX_AHEAD_US
 from rowbox.mailbox.conversation import NEVER
@@ -37,6 +45,7 @@ from rowbox.mailbox.errors import (
 )
 from rowbox.mailbox.ids import direct_conversation_id, message_id, sent_timestamp, to_text
 from rowbox.mailbox.message import Message
+from rowbox.mailbox.people.profile import ADMITTED
 from rowbox.mailbox.revocation import Bearer
 from rowbox.mailbox.settings.config import MessageSettings, Settings, StoreSettings
 from rowbox.mailbox.two_states import ByKind
@@ -117,6 +126,7 @@ async def is_what_a_load_finds(node: Node, user: str) -> None:
     assert (warm.epoch, warm.fence, warm.head, warm.born) == (cold.epoch, cold.fence, cold.head, cold.born)
     assert warm.index.packed() == cold.index.packed()
     assert warm.index.newest(0, len(warm.index)) == cold.index.newest(0, len(cold.index))
+    assert warm.index.requests(None, len(warm.index)) == cold.index.requests(None, len(cold.index))
     assert list(warm.index._changes.items()) == list(cold.index._changes.items())
     assert set(warm.index.ended(NEVER - 1, 1_000)) == set(cold.index.ended(NEVER - 1, 1_000))
     assert warm.revocation == cold.revocation
@@ -472,20 +482,59 @@ class MailboxMachine(RuleBasedStateMachine):
         if not model.newest:
             return
         conversation = data.draw(st.sampled_from(sorted(model.newest)))
-        deed = ChangeAccount(user, DeleteConversation(conversation))
+        self.runner.run(self._expire(user))
+        first = self._do(user, DeleteConversation(conversation), again=again)
+        assert first.changed == (conversation not in model.deleted)
+        if first.changed:
+            model.delete(conversation, first.version)
+
+    @rule(user=users, admitted=st.sampled_from(ADMITTED), again=st.booleans())
+    def choose_who_writes(self, user: str, admitted: str, again: bool) -> None:
+        model = self.model[user]
+        is_new = model.admits is None
+        deed = CreateProfile("A", messages_from=admitted) if is_new else UpdateProfile(messages_from=admitted)
+        assert self._do(user, deed, again=again).changed == (model.admits != admitted)
+        model.admits = admitted
+
+    @rule(user=users, other=st.sampled_from([*USERS, *STRANGERS]), is_removed=st.booleans(), again=st.booleans())
+    def set_a_contact(self, user: str, other: str, is_removed: bool, again: bool) -> None:
+        model = self.model[user]
+        if user == other:
+            return
+        changed = self._do(user, SetContact(other, is_removed=is_removed), again=again).changed
+        assert changed == (model.contacts.get(other, False) == is_removed)
+        model.contacts[other] = not is_removed
+        if changed and not is_removed:
+            model.waiting.discard(direct_conversation_id(user, other))
+
+    @rule(user=users, data=st.data(), again=st.booleans())
+    def accept(self, user: str, data: st.DataObject, again: bool) -> None:
+        """What waits, rather than what does not."""
+        model = self.model[user]
+        some = model.requests or sorted(model.newest)
+        if not some:
+            return
+        conversation = data.draw(st.sampled_from(some))
+        deed = SetConversation(conversation, accepts=True)
+        if conversation in model.deleted:
+            with pytest.raises(UnknownConversation):
+                self._do(user, deed)
+            return
+        assert self._do(user, deed, again=again).changed == (conversation in model.waiting)
+        model.waiting.discard(conversation)
+
+    def _do(self, user: str, deed: AccountDeed, *, again: bool = False) -> AccountResult:
+        """Has it done once, or twice at once: then the second time changes nothing."""
 
         async def run() -> list[AccountResult]:
             node = self.cluster.node
-            calls = [node.process.call(node.owner.change_account(deed)) for _ in range(1 + again)]
+            calls = [node.process.call(node.owner.change_account(ChangeAccount(user, deed))) for _ in range(1 + again)]
             return await asyncio.gather(*calls)
 
-        self.runner.run(self._expire(user))
         first, *others = self.runner.run(run())
         self._note_latest()
-        assert first.changed == (conversation not in model.deleted)
         assert not any(other.changed for other in others)
-        if first.changed:
-            model.delete(conversation, first.version)
+        return first
 
     # ------------------------------------------------------------------ what happens to the server
 
@@ -592,11 +641,13 @@ class MailboxMachine(RuleBasedStateMachine):
         assert [without_version(item) for item in found] == [
             model.conversation_view(conversation) for conversation in model.conversations
         ]
+        assert await self._waiting(user, size) == [model.conversation_view(one) for one in model.requests]
         for item in found:
             self._says_no_more_than_its_reader(user, item)
         head = max((item["lastUpdatedTimestamp"] for item in found), default=0)
-        if user in self.revoked or any(model.marks.values()) or model.floors:
-            head = max(head, version_of(token))  # a revocation, or that a read was told, is a change that nothing shows
+        is_unseen = model.floors or model.waiting or model.admits or model.contacts
+        if user in self.revoked or any(model.marks.values()) or is_unseen:
+            head = max(head, version_of(token))  # a revocation, or that a read was told, is a change that no list shows
         assert head == version_of(token) or self.expires, "what expired in a later page is settled after the first"
         for conversation in model.newest:
             listed, list_token = await all_messages(node, user, conversation, size)
@@ -608,13 +659,27 @@ class MailboxMachine(RuleBasedStateMachine):
         shown = {item["messageId"]: without_version(item) for item in every}
         assert shown == {to_text(said.id): said.seen_by(user) for said in model.messages.values()}
 
+    async def _waiting(self, user: str, size: int) -> list[Json]:
+        node, below, found = self.cluster.node, None, list[Json]()
+        while True:
+            shown = await node.process.call(node.owner.fetch_requests(FetchRequests(user, below, size)))
+            found += [without_version(orjson.loads(one)) for one in shown.conversations]
+            below = shown.following
+            if below is None:
+                return found
+
     def _says_no_more_than_its_reader(self, user: str, item: Json) -> None:
         receipts: Json = item.get("receipts", {})
         others = [other for other in item["participants"] if other != user]
+        if any(self._waits(other, item) for other in others):
+            assert receipts.get("readUpTo") is receipts.get("deliveredUpTo") is None, "a stranger is told nothing"
         if receipts.get("readUpTo") is not None and others[0] in self.model:
             conversation = direct_conversation_id(user, others[0])
             assert bytes.fromhex(receipts["readUpTo"]) <= self.model[others[0]].marks[conversation]
             assert receipts["readUpTo"] <= receipts["deliveredUpTo"] <= item["lastMessageId"]
+
+    def _waits(self, user: str, item: Json) -> bool:
+        return user in self.model and bytes.fromhex(item["conversationId"]) in self.model[user].waiting
 
     @rule(user=users, number=st.integers(0, 4), size=sizes)
     def fetch_by_number(self, user: str, number: int, size: int) -> None:
