@@ -12,9 +12,9 @@ from rowbox.mailbox.account.deeds import CreateProfile, SetContact, UpdateProfil
 from rowbox.mailbox.errors import OwnerAway, StoreOutcomeUnknown, TooManyContacts, UnknownUser
 from rowbox.mailbox.people.profile import CONTACTS, NOBODY
 from rowbox.mailbox.settings.config import UsersSettings
-from tests.owner.people.test_policy import two_owners
 from tests.owner.people.test_presence import sees
 from tests.owner.people.test_profiles import both_kinds, done, servers
+from tests.owner.strangers.test_policy import two_owners
 from tests.support.cluster import UNLIMITED, Node
 from tests.support.virtual_time import virtual_time
 
