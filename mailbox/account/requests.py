@@ -4,7 +4,7 @@ It is decided when the first message comes, in the row's own order, and stays un
 answer, or by making the other one a contact. Until then the conversation is listed apart (ConversationIndex.requests),
 and nobody is told of it but who asks: no push, no count beside the app, no receipt for its sender, no presence. What
 comes is stored as any message. Who deletes such a conversation has declined it: the next message is a request again
-(docs/adr/0081).
+(docs/adr/0082).
 """
 
 from msgspec.structs import replace
