@@ -90,9 +90,9 @@ def test_a_signed_out_device_is_refused_by_every_server_also_behind_restarts(see
         run_machines(play(seed))
 
 
-@pytest.mark.parametrize("rule", ["check", "changed"])
+@pytest.mark.parametrize("rule", ["_check_token", "changed"])
 def test_without_the_rule_it_is_not(monkeypatch: pytest.MonkeyPatch, rule: str) -> None:
-    """`check` refuses requests where the mailbox is, `changed` ends what waits or follows."""
+    """`_check_token` refuses requests where the mailbox is, `changed` ends what waits or follows."""
     monkeypatch.setattr(Revocations, rule, lambda *_: None)
     with quiet_logs(), seeded(0), pytest.raises(AssertionError):
         run_machines(play(0))
