@@ -119,7 +119,7 @@ class Views:
         yield "rowbox_typing_viewers", "gauge", text, {}, sum(map(len, self._by_conversation.values()))
         text = "Times that a client said that its user types, and that was passed on."
         yield "rowbox_typing_said_total", "counter", text, {}, self.said
-        text = "Times that a connection was told that somebody types."
+        text = "Times that a connection was told that another user types."
         yield "rowbox_typing_told_total", "counter", text, {}, self.told
 
     # ------------------------------------------------------------------ who may

@@ -163,10 +163,10 @@ async def test_a_gap_keeps_one_groups_events_from_one_member_until_it_is_filled(
     """Other groups' events, messages of two, and other members go on; what was held back comes in its order."""
     lacking = {"bob"}
 
-    def with_a_gap(plan: Plan, message: Message, fact: Fact | None = None) -> object:
+    def with_a_gap(plan: Plan, message: Message, fact: Fact | None = None, *, is_wanted: bool = True) -> object:
         if plan.user_id in lacking and message.conversation_id == group and message.content:
             raise EventGap("something that stands before it was not taken")
-        return take_event(plan, message, fact)
+        return take_event(plan, message, fact, is_wanted=is_wanted)
 
     with pytest.MonkeyPatch.context() as patch:
         async with cluster(late=late) as made:
