@@ -35,6 +35,7 @@ class ReportMessages(Struct, rename="camel", kw_only=True, frozen=True, forbid_u
                 max_length=MOST_REPORTED,
                 description="Messages of others in the conversation. None, or left out: the conversation as a whole, "
                 "with its newest messages of others.",
+                extra_json_schema={"uniqueItems": True},
             ),
         ]
         | UnsetType
