@@ -12,8 +12,9 @@ from rowbox.cli.operator import NoServer, OperatorOutcomeUnknown, OperatorRefuse
 from rowbox.cli.secret import FILE
 from rowbox.mailbox.errors import StoreUnusable
 from rowbox.mailbox.settings.config import Settings
+from tests.cli.beside_server import put_secret
 from tests.cli.test_health import listening
-from tests.http.api import SECRET, SETTINGS, serving
+from tests.http.api import SETTINGS, serving
 from tests.http.scripted_port import ScriptedPort
 from tests.support.alone import own_port
 
@@ -21,8 +22,7 @@ DEADLINE_S = 10.0
 
 
 def _settings(folder: Path, port: int) -> Settings:
-    (folder / FILE).write_bytes(SECRET)
-    (folder / FILE).chmod(0o600)
+    put_secret(folder)
     server = msgspec.structs.replace(SETTINGS.server, data_dir=str(folder), admin_port=port)
     return msgspec.structs.replace(SETTINGS, server=server)
 

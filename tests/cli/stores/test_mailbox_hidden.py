@@ -14,15 +14,14 @@ from rowbox.cacheserver.people import block_calls
 from rowbox.cacheserver.port import ChangeAccount, FetchHidden, HiddenPage, HiddenShown, Send
 from rowbox.cacheserver.stores.rocksdb.store import RocksStore
 from rowbox.cli.main import main
-from rowbox.cli.secret import FILE
 from rowbox.mailbox.account.deeds import BlockUser
 from rowbox.mailbox.errors import RateLimited, RowboxError
 from rowbox.mailbox.message import Change
 from rowbox.mailbox.reactions import Reaction
 from rowbox.mailbox.settings.config import Settings
+from tests.cli.beside_server import put_secret, silent_port
 from tests.cli.stores.store_folder import in_store
-from tests.cli.test_health import listening
-from tests.http.api import SECRET, serving
+from tests.http.api import serving
 from tests.http.scripted_port import ScriptedPort
 
 ONE, TWO = bytes.fromhex("0192f5a0c0de7abc8123456789abcdef"), bytes.fromhex("0192f5a0c0de7abc8123456789abcdee")
@@ -54,8 +53,7 @@ async def an_insult(store: RocksStore, settings: Settings) -> None:
 @pytest.fixture
 def data_dir(tmp_path: Path) -> Path:
     """With a store in which something is hidden from alice, and the secret that `serving` goes by."""
-    (tmp_path / FILE).write_bytes(SECRET)
-    (tmp_path / FILE).chmod(0o600)
+    put_secret(tmp_path)
     (tmp_path / "rowbox.toml").write_text("[store]\nshards = 64\n")
     in_store(tmp_path, an_insult)
     return tmp_path
@@ -67,9 +65,7 @@ def hidden(data_dir: Path, port: int, *options: str) -> Result:
 
 
 def no_server(data_dir: Path, *options: str) -> Result:
-    with listening(lambda _: b"") as port:
-        pass
-    return hidden(data_dir, port, *options)
+    return hidden(data_dir, silent_port(), *options)
 
 
 async def test_the_server_on_the_folder_is_asked_page_by_page(data_dir: Path) -> None:

@@ -2,8 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -20,12 +18,10 @@ from rowbox.cli.secret import FILE, load_or_create
 from rowbox.mailbox.errors import HandoverInProgress, RowboxError, StoreUnavailable, TokenRevoked
 from rowbox.mailbox.revocation import Bearer, token_hash
 from rowbox.mailbox.settings.config import Settings
+from tests.cli.beside_server import put_secret, silent_port
 from tests.cli.stores.store_folder import in_store, three_messages
-from tests.cli.test_health import listening
-from tests.http.api import ANY_PORT, SECRET, serving
+from tests.http.api import ANY_PORT, serving
 from tests.http.scripted_port import ScriptedPort
-
-FREE: Callable[[], AbstractContextManager[int]] = lambda: listening(lambda _: b"")  # noqa: E731
 
 
 class Revoking:
@@ -51,8 +47,7 @@ class Revoking:
 @pytest.fixture
 def data_dir(tmp_path: Path) -> Path:
     """With a store in it, and the secret that `serving` goes by."""
-    (tmp_path / FILE).write_bytes(SECRET)
-    (tmp_path / FILE).chmod(0o600)
+    put_secret(tmp_path)
     (tmp_path / "rowbox.toml").write_text("[store]\nshards = 64\n")
     in_store(tmp_path, three_messages)
     return tmp_path
@@ -70,9 +65,7 @@ async def revoked_by(owner: Revoking, data_dir: Path, *options: str) -> Result:
 
 
 def no_server(data_dir: Path, *options: str) -> Result:
-    with FREE() as port:
-        pass
-    return revoke(data_dir, port, *options)
+    return revoke(data_dir, silent_port(), *options)
 
 
 def the_one_line(result: Result, code: int = 1) -> str:

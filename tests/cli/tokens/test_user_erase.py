@@ -11,16 +11,15 @@ from rowbox.cacheserver.owner.owner import Owner
 from rowbox.cacheserver.port import AccountResult, ChangeAccount, Send
 from rowbox.cacheserver.stores.rocksdb.store import RocksStore
 from rowbox.cli.main import main
-from rowbox.cli.secret import FILE
 from rowbox.hbase_schema.families import Family
 from rowbox.hbase_schema.keys import row_key
 from rowbox.mailbox.account.deeds import DeleteUser
 from rowbox.mailbox.errors import FeatureOff, RowboxError
 from rowbox.mailbox.people.profile import ErasureStep
 from rowbox.mailbox.settings.config import Settings
+from tests.cli.beside_server import put_secret, silent_port
 from tests.cli.stores.store_folder import in_store
-from tests.cli.test_health import listening
-from tests.http.api import SECRET, serving
+from tests.http.api import serving
 from tests.http.scripted_port import ScriptedPort
 
 
@@ -43,8 +42,7 @@ class Erasing(ScriptedPort):
 @pytest.fixture
 def data_dir(tmp_path: Path) -> Path:
     """With the secret that `serving` goes by."""
-    (tmp_path / FILE).write_bytes(SECRET)
-    (tmp_path / FILE).chmod(0o600)
+    put_secret(tmp_path)
     return tmp_path
 
 
@@ -107,9 +105,7 @@ def test_what_is_not_meant_changes_nothing(data_dir: Path, options: tuple[str, .
 
 
 def no_server(data_dir: Path, *options: str, answer: str = "") -> Result:
-    with listening(lambda _: b"") as port:
-        pass
-    return erase(data_dir, port, *options, answer=answer)
+    return erase(data_dir, silent_port(), *options, answer=answer)
 
 
 async def test_a_body_that_means_nothing_is_refused() -> None:

@@ -11,13 +11,12 @@ from rowbox.cacheserver.owner.owner import Owner
 from rowbox.cacheserver.port import FetchDevices, RegisterDevice, SignOut, SignOutResult
 from rowbox.cacheserver.stores.rocksdb.store import RocksStore
 from rowbox.cli.main import main
-from rowbox.cli.secret import FILE
 from rowbox.mailbox.errors import RowboxError, SignedOut, UnknownDevice
 from rowbox.mailbox.revocation import Bearer
 from rowbox.mailbox.settings.config import Settings
+from tests.cli.beside_server import put_secret, silent_port
 from tests.cli.stores.store_folder import in_store
-from tests.cli.test_health import listening
-from tests.http.api import SECRET, serving
+from tests.http.api import serving
 from tests.http.scripted_port import ScriptedPort
 
 
@@ -48,8 +47,7 @@ async def two_devices(store: RocksStore, settings: Settings) -> None:
 @pytest.fixture
 def data_dir(tmp_path: Path) -> Path:
     """With a store in which alice has a phone and a laptop, and the secret that `serving` goes by."""
-    (tmp_path / FILE).write_bytes(SECRET)
-    (tmp_path / FILE).chmod(0o600)
+    put_secret(tmp_path)
     (tmp_path / "rowbox.toml").write_text("[store]\nshards = 64\n")
     in_store(tmp_path, two_devices)
     return tmp_path
@@ -61,9 +59,7 @@ def signout(data_dir: Path, port: int, *options: str) -> Result:
 
 
 def no_server(data_dir: Path, *options: str) -> Result:
-    with listening(lambda _: b"") as port:
-        pass
-    return signout(data_dir, port, *options)
+    return signout(data_dir, silent_port(), *options)
 
 
 def devices_of(data_dir: Path, bearer: Bearer) -> list[str] | None:
