@@ -9,6 +9,7 @@ from typing import Annotated, Final, Literal, TypeAlias
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from rowbox.api.v1.reading.fields import Changed
 from rowbox.cacheserver.port import (
     ChangeResult,
     Changes,
@@ -74,9 +75,7 @@ class ChangeMessageResponse(Struct, rename="camel", kw_only=True, frozen=True, f
 
     message_id: MessageId
     last_updated_timestamp: Version
-    changed: Annotated[
-        bool, Meta(description="False: it was so already, by this request's first try or by an earlier one.")
-    ]
+    changed: Changed
 
 
 class MemberState(Struct, rename="camel", kw_only=True, frozen=True, forbid_unknown_fields=True):

@@ -76,10 +76,10 @@ from rowbox.cacheserver.groups.front_door import FrontDoor
 from rowbox.cacheserver.groups.group_rows import GroupRows
 from rowbox.cacheserver.owner.handing_over import HandingOver
 from rowbox.cacheserver.ownership import Ownership, SoleOwnership, is_held
-from rowbox.cacheserver.people.block_calls import BlockCalls
 from rowbox.cacheserver.people.deleted_copies import DeletedCopies
 from rowbox.cacheserver.people.erasures import Erasures
 from rowbox.cacheserver.people.first_messages import FirstMessages
+from rowbox.cacheserver.people.hidden_reads import HiddenReads
 from rowbox.cacheserver.people.lists import Lists
 from rowbox.cacheserver.people.presence import PresenceRules
 from rowbox.cacheserver.people.profiles import Profiles
@@ -389,7 +389,7 @@ class Owner:
         self.presence_rules = PresenceRules(
             self.table, self.revocations, self._limits, self._shows_presence, self._was_active
         )
-        self.blocks = BlockCalls(self.table, self._reader, self.revocations, self._limits, time.seen_us)
+        self.hidden = HiddenReads(self.table, self._reader, self.revocations, self._limits, time.seen_us)
         self.reports = Reports(
             settings.moderation.user,
             self.table,
@@ -1001,7 +1001,7 @@ class Owner:
 
     def fetch_blocks(self, request: FetchBlocks) -> Coroutine[Any, Any, BlocksShown]:
         """See MailboxPort."""
-        return self.blocks.fetch(request)
+        return self.lists.blocks(request)
 
     async def report(self, request: Report) -> ReportResult:
         """See MailboxPort."""
@@ -1014,7 +1014,7 @@ class Owner:
 
     def fetch_hidden(self, request: FetchHidden) -> Coroutine[Any, Any, HiddenPage]:
         """See MailboxPort."""
-        return self.blocks.fetch_hidden(request)
+        return self.hidden.fetch(request)
 
     def fetch_contacts(self, request: FetchContacts) -> Coroutine[Any, Any, ContactsShown]:
         """See MailboxPort."""

@@ -1,5 +1,5 @@
-"""Whom the users of one owner know, and who wants to be known: their contacts, and the conversations that wait to be
-accepted. Both lists are in memory with the mailbox, and are answered by pages.
+"""Whom the users of one owner know, who wants to be known, and whom they block: their contacts, the conversations that
+wait to be accepted, and their blocks. All are in memory with the mailbox, and are answered by pages.
 """
 
 from heapq import nsmallest
@@ -8,8 +8,11 @@ from rowbox.cacheserver.access.revocations import Revocations
 from rowbox.cacheserver.cache.table import Table
 from rowbox.cacheserver.clocks import NowUs
 from rowbox.cacheserver.port import (
+    BlockShown,
+    BlocksShown,
     ContactShown,
     ContactsShown,
+    FetchBlocks,
     FetchContacts,
     FetchRequests,
     Quota,
@@ -17,13 +20,13 @@ from rowbox.cacheserver.port import (
 )
 from rowbox.cacheserver.rate_limit import RateLimits
 from rowbox.mailbox.aggregate.mailbox import Mailbox
-from rowbox.mailbox.cells import CONTACT
+from rowbox.mailbox.cells import BLOCK, CONTACT
 from rowbox.mailbox.ids import ID_BYTES
 from rowbox.mailbox.revocation import Bearer
 
 
 class Lists:
-    """Answers fetchContacts and fetchRequests of one owner's users."""
+    """Answers fetchContacts, fetchBlocks and fetchRequests of one owner's users."""
 
     def __init__(self, table: Table, revocations: Revocations, limits: RateLimits, seen_us: NowUs) -> None:
         self._table = table
@@ -41,6 +44,14 @@ class Lists:
             for one in first[: request.most]
         )
         return ContactsShown(shown, len(first) > request.most, quota)
+
+    async def blocks(self, request: FetchBlocks) -> BlocksShown:
+        """See MailboxPort."""
+        mailbox, quota = await self._mailbox(request.user_id, request.bearer)
+        blocks = (one for one in mailbox.states_of(BLOCK).values() if one.is_on and one.user_id > request.after)
+        first = nsmallest(request.most + 1, blocks, key=lambda one: one.user_id)
+        shown = tuple(BlockShown(one.user_id, one.since) for one in first[: request.most])
+        return BlocksShown(shown, len(first) > request.most, quota)
 
     async def requests(self, request: FetchRequests) -> RequestsShown:
         """See MailboxPort."""

@@ -5,7 +5,7 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from rowbox.api.v1.reading.fields import ActingUserId
+from rowbox.api.v1.reading.fields import ActingUserId, Changed
 from rowbox.cacheserver.port import AccountResult, RequestsShown
 from rowbox.mailbox.ids import ID_BYTES, to_text
 from rowbox.mailbox.people.own_settings import LATEST_US, MOST_PINNED
@@ -84,9 +84,7 @@ class SetConversationResponse(Struct, rename="camel", kw_only=True, frozen=True,
 
     conversation_id: ConversationId
     last_updated_timestamp: Version
-    changed: Annotated[
-        bool, Meta(description="False: it was so already, by this request's first try or by an earlier one.")
-    ]
+    changed: Changed
 
 
 _encode = msgspec.json.Encoder().encode

@@ -5,7 +5,7 @@ from typing import Annotated, Final, Literal, TypeAlias
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from rowbox.api.v1.reading.fields import ActingUserId
+from rowbox.api.v1.reading.fields import ActingUserId, Changed
 from rowbox.cacheserver.port import GroupResult, GroupShown
 from rowbox.mailbox.group import Role
 from rowbox.mailbox.ids import CLIENT_MESSAGE_ID_PATTERN
@@ -147,9 +147,7 @@ class GroupResponse(Struct, rename="camel", kw_only=True, frozen=True, forbid_un
 
     conversation_id: ConversationId
     version: Annotated[int, Meta(ge=0, description="Rises when the group's name, settings or members change.")]
-    changed: Annotated[
-        bool, Meta(description="False: it was so already, by this request's first try or by an earlier one.")
-    ]
+    changed: Changed
 
 
 class MemberShown(Struct, rename="camel", kw_only=True, frozen=True, forbid_unknown_fields=True):

@@ -1,10 +1,11 @@
-"""The types of fields that all kinds of calls have. Patterns stand in the schema only: who reads a field checks it."""
+"""Types of fields that several kinds of calls have. Patterns stand in the schema only: who reads a field checks it."""
 
 from typing import Annotated, TypeAlias
 
 from msgspec import Meta
 
 from rowbox.mailbox.ids import USER_ID_PATTERN
+from rowbox.mailbox.representation import UserId
 
 ActingUserId: TypeAlias = Annotated[
     str,
@@ -14,4 +15,9 @@ ActingUserId: TypeAlias = Annotated[
         examples=["alice"],
         extra_json_schema={"pattern": USER_ID_PATTERN},
     ),
+]
+
+After: TypeAlias = Annotated[UserId, Meta(description="Those behind this user: the last one of the page before.")]
+Changed: TypeAlias = Annotated[
+    bool, Meta(description="False: it was so already, by this request's first try or by an earlier one.")
 ]

@@ -7,7 +7,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from rowbox.api.auth.claims import Claims
 from rowbox.api.v1.reading.call_doc import CallDoc
-from rowbox.api.v1.reading.fields import ActingUserId
+from rowbox.api.v1.reading.fields import ActingUserId, After, Changed
 from rowbox.api.v1.reading.query import QueryParser
 from rowbox.api.v1.reading.request import ReadUserId, acting_user, decode, given, plain_user_id
 from rowbox.cacheserver.port import AccountResult, BlocksShown, ChangeAccount, FetchBlocks
@@ -24,9 +24,6 @@ Blocked: TypeAlias = Annotated[
     str,
     Meta(description="Another user.", examples=["mallory"], extra_json_schema={"pattern": USER_ID_PATTERN}),
 ]
-
-
-After: TypeAlias = Annotated[UserId, Meta(description="Those behind this user: the last one of the page before.")]
 
 
 class Block(Struct, rename="camel", kw_only=True, frozen=True, forbid_unknown_fields=True):
@@ -46,9 +43,7 @@ class BlockResponse(Struct, rename="camel", kw_only=True, frozen=True, forbid_un
 
     user_id: UserId
     last_updated_timestamp: Annotated[Version, Meta(description="Since when it is so; 0: it was never otherwise.")]
-    changed: Annotated[
-        bool, Meta(description="False: it was so already, by this request's first try or by an earlier one.")
-    ]
+    changed: Changed
 
 
 class FetchBlocksQuery(Struct, rename="camel", kw_only=True, frozen=True, forbid_unknown_fields=True):

@@ -7,7 +7,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from rowbox.api.auth.claims import Claims
 from rowbox.api.v1.reading.call_doc import CallDoc
-from rowbox.api.v1.reading.fields import ActingUserId
+from rowbox.api.v1.reading.fields import ActingUserId, After, Changed
 from rowbox.api.v1.reading.query import QueryParser
 from rowbox.api.v1.reading.request import ReadUserId, acting_user, decode, given, plain_user_id
 from rowbox.api.v1.users.requests import is_one_line
@@ -33,7 +33,6 @@ Alias: TypeAlias = Annotated[
         extra_json_schema={"maxLength": MOST_ALIAS_CHARACTERS},
     ),
 ]
-After: TypeAlias = Annotated[UserId, Meta(description="Those behind this user: the last one of the page before.")]
 
 
 class SetContact(Struct, rename="camel", kw_only=True, frozen=True, forbid_unknown_fields=True):
@@ -54,9 +53,7 @@ class SetContactResponse(Struct, rename="camel", kw_only=True, frozen=True, forb
 
     user_id: UserId
     last_updated_timestamp: Annotated[Version, Meta(description="Since when it is so; 0: he never was a contact.")]
-    changed: Annotated[
-        bool, Meta(description="False: it was so already, by this request's first try or by an earlier one.")
-    ]
+    changed: Changed
 
 
 class FetchContactsQuery(Struct, rename="camel", kw_only=True, frozen=True, forbid_unknown_fields=True):

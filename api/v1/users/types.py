@@ -5,7 +5,7 @@ from typing import Annotated, Final, Literal, TypeAlias
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from rowbox.api.v1.reading.fields import ActingUserId
+from rowbox.api.v1.reading.fields import ActingUserId, Changed
 from rowbox.cacheserver.port import MAX_USERS, AccountResult
 from rowbox.mailbox.ids import USER_ID_PATTERN
 from rowbox.mailbox.people.profile import (
@@ -131,9 +131,7 @@ class AccountResponse(Struct, rename="camel", kw_only=True, frozen=True, forbid_
 
     user_id: UserId
     last_updated_timestamp: Version
-    changed: Annotated[
-        bool, Meta(description="False: it was so already, by this request's first try or by an earlier one.")
-    ]
+    changed: Changed
 
 
 class DeletedUser(AccountResponse, rename="camel", kw_only=True, frozen=True, forbid_unknown_fields=True):

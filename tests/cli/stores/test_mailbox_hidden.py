@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 
 from rowbox.api.operator.hidden import hidden_call
 from rowbox.cacheserver.owner.owner import Owner
-from rowbox.cacheserver.people import block_calls
+from rowbox.cacheserver.people import hidden_reads
 from rowbox.cacheserver.port import ChangeAccount, FetchHidden, HiddenPage, HiddenShown, Send
 from rowbox.cacheserver.stores.rocksdb.store import RocksStore
 from rowbox.cli.main import main
@@ -97,9 +97,9 @@ def test_where_no_server_runs_it_is_read_in_the_embedded_store(
 ) -> None:
     result = no_server(data_dir, "alice")
     assert (result.exit_code, result.stdout.splitlines()[0].endswith(" mallory: you fool")) == (0, True)
-    looks = [one.getMessage() for one in caplog.records if one.name == block_calls.log.name]
+    looks = [one.getMessage() for one in caplog.records if one.name == hidden_reads.log.name]
     assert looks == ["an operator looked at what is hidden from alice: 1 entries"]
-    assert [one.levelno for one in caplog.records if one.name == block_calls.log.name] == [logging.INFO]
+    assert [one.levelno for one in caplog.records if one.name == hidden_reads.log.name] == [logging.INFO]
     assert no_server(data_dir, "mallory").output == "Nothing is hidden from mallory.\n"
     assert no_server(data_dir, "mallory", "--json").output == ""
 

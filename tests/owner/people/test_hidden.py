@@ -6,7 +6,7 @@ import logging
 import pytest
 from msgspec.structs import replace
 
-from rowbox.cacheserver.people import block_calls
+from rowbox.cacheserver.people import hidden_reads
 from rowbox.cacheserver.port import FetchHidden, HiddenPage, HiddenShown, SendResult
 from rowbox.mailbox.errors import RateLimited
 from rowbox.mailbox.revocation import Bearer
@@ -107,7 +107,7 @@ async def test_pages_hold_whole_messages_and_all_of_them_once(*, late: bool) -> 
 
 @virtual_time
 async def test_a_page_reads_few_conversations(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(block_calls, "MOST_READS", 2)
+    monkeypatch.setattr(hidden_reads, "MOST_READS", 2)
     async with servers(late=False) as made:
         node = made.node
         others = [f"u{number}" for number in range(5)]
@@ -140,10 +140,10 @@ async def test_each_look_is_logged_with_who_looked(caplog: pytest.LogCaptureFixt
         for _ in range(2):
             await look(node)
         await node.process.call(node.owner.fetch_hidden(FetchHidden("bob", 1, MUCH)))
-        said = [record.getMessage() for record in caplog.records if record.name == block_calls.log.name]
+        said = [record.getMessage() for record in caplog.records if record.name == hidden_reads.log.name]
         looked = "looked at what is hidden from bob: 1 entries"
         assert said == [f"root {looked}", f"root {looked}", f"an operator {looked}"]
-        assert block_calls.log.level == logging.INFO, "whatever server.log_level is"
+        assert hidden_reads.log.level == logging.INFO, "whatever server.log_level is"
         assert not any("insult" in record.getMessage() for record in caplog.records)
 
 
@@ -156,7 +156,7 @@ async def test_a_look_that_is_refused_is_none(caplog: pytest.LogCaptureFixture) 
         def refuse(*_: object) -> None:
             raise RateLimited("too many requests of this user", retry_after_ms=1000)
 
-        node.owner.blocks._limits.take = refuse  # type: ignore[method-assign, assignment]
+        node.owner.hidden._limits.take = refuse  # type: ignore[method-assign, assignment]
         with pytest.raises(RateLimited):
             await look(node)
-        assert [record for record in caplog.records if record.name == block_calls.log.name] == []
+        assert [record for record in caplog.records if record.name == hidden_reads.log.name] == []

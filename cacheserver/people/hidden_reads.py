@@ -1,14 +1,13 @@
-"""Whom the users of one owner have blocked, for themselves; and what is hidden of these, for administrators."""
+"""What is hidden of those whom the users of one owner block, for administrators."""
 
 import logging
 from collections.abc import Iterator
-from heapq import nsmallest
 from typing import Final
 
 from rowbox.cacheserver.access.revocations import Revocations
 from rowbox.cacheserver.cache.table import Table
 from rowbox.cacheserver.clocks import NowUs
-from rowbox.cacheserver.port import BlockShown, BlocksShown, FetchBlocks, FetchHidden, HiddenPage, HiddenShown
+from rowbox.cacheserver.port import FetchHidden, HiddenPage, HiddenShown
 from rowbox.cacheserver.rate_limit import RateLimits
 from rowbox.cacheserver.rows.row_reader import RowReader
 from rowbox.cacheserver.rows.view import View
@@ -23,10 +22,10 @@ MOST_READS: Final = 64
 """Conversations that are read for one page, however little there is in them."""
 
 
-class BlockCalls:
-    """Answers fetchBlocks and fetchHidden of one owner's users.
+class HiddenReads:
+    """Answers fetchHidden of one owner's users.
 
-    Each look at what is hidden is logged, at every `server.log_level`.
+    Each look is logged, at every `server.log_level`.
     """
 
     def __init__(
@@ -39,23 +38,7 @@ class BlockCalls:
         self._seen_us = seen_us
         log.setLevel(logging.INFO)
 
-    async def fetch(self, request: FetchBlocks) -> BlocksShown:
-        """See MailboxPort."""
-        user_id, bearer = request.user_id, request.bearer
-        if bearer is not None and not self._revocations.is_admitted(user_id, bearer):
-            await self._revocations.admit_other(bearer)
-        quota = self._limits.take("fetch", user_id)
-        grant = self._table.admitted(user_id).grant
-        _, mailbox = await self._table.loaded(user_id)
-        self._revocations.check(mailbox, bearer)
-        self._revocations.check_again(bearer)
-        grant.check()
-        blocks = (one for one in mailbox.states_of(BLOCK).values() if one.is_on and one.user_id > request.after)
-        first = nsmallest(request.most + 1, blocks, key=lambda one: one.user_id)
-        shown = tuple(BlockShown(one.user_id, one.since) for one in first[: request.most])
-        return BlocksShown(shown, len(first) > request.most, quota)
-
-    async def fetch_hidden(self, request: FetchHidden) -> HiddenPage:
+    async def fetch(self, request: FetchHidden) -> HiddenPage:
         """See MailboxPort."""
         user_id, bearer = request.user_id, request.bearer
         if bearer is not None and not self._revocations.is_admitted(user_id, bearer):
